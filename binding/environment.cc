@@ -1,0 +1,232 @@
+#include "environment.h"
+
+#include <cmath>
+#include <unordered_set>
+
+#include "operators.h"
+
+namespace wavegpt {
+namespace {
+
+constexpr double kSlots = 4294967296.0;  // 2^32
+// The last generation for which generation * 2^32 + slot is an exact double. A slot that reaches it is retired.
+constexpr uint32_t kLastGeneration = (1u << 21) - 1;
+// V8 is told of external memory in steps of this size: telling it costs more than many operators.
+constexpr int64_t kExternalStep = 1 << 20;
+
+double Encode(uint32_t slot, uint32_t generation) { return generation * kSlots + slot; }
+
+bool Decode(double handle, uint32_t* slot, uint32_t* generation) {
+  if (!(handle >= kSlots && handle < kSlots * (kLastGeneration + 1.0))) return false;
+  auto bits = static_cast<uint64_t>(handle);
+  if (static_cast<double>(bits) != handle) return false;
+  *slot = static_cast<uint32_t>(bits);
+  *generation = static_cast<uint32_t>(bits >> 32);
+  return true;
+}
+
+}  // namespace
+
+void SharedMemoryReferences::QueueRelease(napi_ref reference) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (!closed_) queue_.push_back(reference);
+}
+
+void SharedMemoryReferences::Drain(napi_env env) {
+  std::vector<napi_ref> ready;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    ready.swap(queue_);
+  }
+  for (napi_ref reference : ready) napi_delete_reference(env, reference);
+}
+
+void SharedMemoryReferences::Close() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  closed_ = true;
+  queue_.clear();
+}
+
+Environment::Environment(napi_env env)
+    : env(env), shared_memory(std::make_shared<SharedMemoryReferences>()) {}
+
+Environment::~Environment() {
+  // Modes are the thread's: undo them in reverse order, then free everything.
+  while (!inference_modes.empty()) inference_modes.pop_back();
+  shared_memory->Close();
+  slots_.clear();
+}
+
+double Environment::Insert(at::Tensor tensor, uint32_t scope) {
+  uint32_t index;
+  if (!free_.empty()) {
+    index = free_.back();
+    free_.pop_back();
+  } else {
+    if (slots_.size() >= UINT32_MAX) {
+      throw BindingError("ERR_WAVEGPT_OUT_OF_MEMORY", "too many live tensors");
+    }
+    index = static_cast<uint32_t>(slots_.size());
+    slots_.emplace_back();
+    // Freeing must never allocate: it happens where an exception could not be reported.
+    free_.reserve(slots_.capacity());
+  }
+  Slot& slot = slots_[index];
+  slot.tensor = std::move(tensor);
+  slot.scope = scope;
+  ++live_;
+  if (scope == 0) {
+    ReportBytes(slot);
+  } else {
+    try {
+      scope_entries_.push_back({index, slot.generation});
+    } catch (...) {
+      Free(index);
+      throw;
+    }
+  }
+  return Encode(index, slot.generation);
+}
+
+double Environment::Put(at::Tensor tensor) { return Insert(std::move(tensor), ScopeDepth()); }
+
+double Environment::PutUnscoped(at::Tensor tensor) { return Insert(std::move(tensor), 0); }
+
+Environment::Slot* Environment::FindSlot(double handle, uint32_t* index) {
+  uint32_t slot, generation;
+  if (!Decode(handle, &slot, &generation) || slot >= slots_.size()) return nullptr;
+  Slot& found = slots_[slot];
+  if (found.generation != generation || !found.tensor.defined()) return nullptr;
+  if (index) *index = slot;
+  return &found;
+}
+
+const at::Tensor* Environment::Find(double handle) const {
+  Slot* slot = const_cast<Environment*>(this)->FindSlot(handle);
+  return slot ? &slot->tensor : nullptr;
+}
+
+void Environment::Free(uint32_t index) {
+  Slot& slot = slots_[index];
+  if (slot.reported) AdjustExternal(-slot.reported);
+  slot.reported = 0;
+  slot.scope = 0;
+  --live_;
+  if (++slot.generation < kLastGeneration) free_.push_back(index);
+  // Last: a custom deleter may look at this environment.
+  at::Tensor freed = std::move(slot.tensor);
+  slot.tensor = at::Tensor();
+}
+
+void Environment::Release(double handle) {
+  uint32_t index;
+  if (FindSlot(handle, &index)) Free(index);
+}
+
+uint32_t Environment::OpenScope() {
+  marks_.push_back(scope_entries_.size());
+  return ScopeDepth();
+}
+
+uint32_t Environment::CloseScope(uint32_t depth) {
+  if (depth != ScopeDepth() || depth == 0) {
+    throw BindingError("ERR_WAVEGPT_SCOPE", "scope closed out of order: scope " +
+                                                std::to_string(depth) +
+                                                " was closed while the innermost open scope is " +
+                                                std::to_string(ScopeDepth()));
+  }
+  size_t kept = marks_.back();
+  uint32_t freed = 0;
+  for (size_t at = kept; at < scope_entries_.size(); ++at) {
+    ScopeEntry entry = scope_entries_[at];
+    Slot& slot = slots_[entry.slot];
+    if (slot.generation != entry.generation) continue;
+    if (slot.scope == depth) {
+      Free(entry.slot);
+      ++freed;
+    } else if (slot.scope > 0) {
+      scope_entries_[kept++] = entry;  // moved out: it now belongs to the scope around
+    }
+  }
+  scope_entries_.resize(kept);
+  marks_.pop_back();
+  return freed;
+}
+
+void Environment::Keep(double handle) {
+  if (Slot* slot = FindSlot(handle)) {
+    if (slot->scope == 0) return;
+    slot->scope = 0;
+    ReportBytes(*slot);
+  }
+}
+
+void Environment::MoveToOuterScope(double handle) {
+  Slot* slot = FindSlot(handle);
+  if (!slot || slot->scope == 0) return;
+  if (--slot->scope == 0) ReportBytes(*slot);
+}
+
+bool Environment::IsScoped(double handle) const {
+  Slot* slot = const_cast<Environment*>(this)->FindSlot(handle);
+  return slot && slot->scope > 0;
+}
+
+void Environment::ReportBytes(Slot& slot) {
+  const at::Tensor& tensor = slot.tensor;
+  if (!tensor.has_storage() || slot.reported) return;
+  slot.reported = static_cast<int64_t>(tensor.storage().sym_nbytes().maybe_as_int().value_or(0));
+  AdjustExternal(slot.reported);
+}
+
+void Environment::AdjustExternal(int64_t bytes) {
+  external_bytes_ += bytes;
+  external_pending_ += bytes;
+  if (external_pending_ > -kExternalStep && external_pending_ < kExternalStep) return;
+  int64_t total;
+  napi_adjust_external_memory(env, external_pending_, &total);
+  external_pending_ = 0;
+}
+
+int64_t Environment::LiveBytes() const {
+  std::unordered_set<const void*> seen;
+  int64_t bytes = 0;
+  for (const Slot& slot : slots_) {
+    if (!slot.tensor.defined() || !slot.tensor.has_storage()) continue;
+    const auto* storage = slot.tensor.storage().unsafeGetStorageImpl();
+    if (seen.insert(storage).second) bytes += static_cast<int64_t>(storage->nbytes());
+  }
+  return bytes;
+}
+
+double Environment::PutGenerator(at::Generator generator) {
+  uint32_t index;
+  if (!free_generators_.empty()) {
+    index = free_generators_.back();
+    free_generators_.pop_back();
+  } else {
+    index = static_cast<uint32_t>(generators_.size());
+    generators_.emplace_back();
+  }
+  generators_[index].generator = std::move(generator);
+  return Encode(index, generators_[index].generation);
+}
+
+const at::Generator* Environment::FindGenerator(double handle) const {
+  uint32_t index, generation;
+  if (!Decode(handle, &index, &generation) || index >= generators_.size()) return nullptr;
+  const GeneratorSlot& slot = generators_[index];
+  return slot.generation == generation && slot.generator.defined() ? &slot.generator : nullptr;
+}
+
+void Environment::ReleaseGenerator(double handle) {
+  if (!FindGenerator(handle)) return;
+  auto index = static_cast<uint32_t>(static_cast<uint64_t>(handle));
+  GeneratorSlot& slot = generators_[index];
+  slot.generator = at::Generator();
+  if (++slot.generation < kLastGeneration) free_generators_.push_back(index);
+}
+
+size_t Environment::LiveGenerators() const { return generators_.size() - free_generators_.size(); }
+
+}  // namespace wavegpt

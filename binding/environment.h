@@ -1,0 +1,110 @@
+// What one JavaScript environment (the main thread or a worker) owns: tensors, scopes, generators, modes.
+// Nothing here is shared between environments, so a terminated worker frees what it held.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "errors.h"
+
+namespace wavegpt {
+
+struct Operator;
+
+// References to typed arrays whose memory tensors share. A storage may be freed on any thread, a reference only
+// on the JavaScript thread: so they are queued here and deleted at the environment's next call.
+class SharedMemoryReferences {
+ public:
+  void QueueRelease(napi_ref reference);
+  void Drain(napi_env env);
+  void Close();
+
+ private:
+  std::mutex mutex_;
+  std::vector<napi_ref> queue_;
+  bool closed_ = false;
+};
+
+class Environment {
+ public:
+  explicit Environment(napi_env env);
+  ~Environment();
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+  // --- Tensors: a handle is generation * 2^32 + slot; a freed slot's generation changes.
+  double Put(at::Tensor tensor);
+  // A handle outside all scopes (gradients).
+  double PutUnscoped(at::Tensor tensor);
+  // Null where the handle is stale or never was one. Valid until the next Put.
+  const at::Tensor* Find(double handle) const;
+  void Release(double handle);
+
+  // --- Scopes
+  uint32_t OpenScope();
+  uint32_t CloseScope(uint32_t depth);
+  uint32_t ScopeDepth() const { return static_cast<uint32_t>(marks_.size()); }
+  void Keep(double handle);
+  void MoveToOuterScope(double handle);
+  bool IsScoped(double handle) const;
+
+  // --- Generators, with handles of their own
+  double PutGenerator(at::Generator generator);
+  const at::Generator* FindGenerator(double handle) const;
+  void ReleaseGenerator(double handle);
+
+  // --- Counters
+  size_t LiveHandles() const { return live_; }
+  int64_t LiveBytes() const;
+  size_t LiveGenerators() const;
+  int64_t ExternalBytes() const { return external_bytes_; }
+
+  struct AutocastEntry {
+    c10::DeviceType device;
+    at::ScalarType dtype;
+    bool enabled;
+    bool cache_enabled;
+  };
+
+  napi_env env;
+  std::vector<std::unique_ptr<Operator>> operators;
+  std::vector<std::unique_ptr<c10::InferenceMode>> inference_modes;
+  std::vector<AutocastEntry> autocast_entries;
+  std::shared_ptr<SharedMemoryReferences> shared_memory;
+
+ private:
+  struct Slot {
+    at::Tensor tensor;
+    uint32_t generation = 1;
+    uint32_t scope = 0;      // depth of the scope that owns it; 0 for none
+    int64_t reported = 0;    // bytes of it reported to V8
+  };
+  struct ScopeEntry {
+    uint32_t slot;
+    uint32_t generation;
+  };
+  struct GeneratorSlot {
+    at::Generator generator;
+    uint32_t generation = 1;
+  };
+
+  double Insert(at::Tensor tensor, uint32_t scope);
+  Slot* FindSlot(double handle, uint32_t* index = nullptr);
+  void Free(uint32_t index);
+  void ReportBytes(Slot& slot);
+  void AdjustExternal(int64_t bytes);
+
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> free_;
+  std::vector<ScopeEntry> scope_entries_;
+  std::vector<size_t> marks_;  // where each open scope begins in scope_entries_
+  std::vector<GeneratorSlot> generators_;
+  std::vector<uint32_t> free_generators_;
+  size_t live_ = 0;
+  int64_t external_bytes_ = 0;
+  int64_t external_pending_ = 0;  // not told to V8 yet
+};
+
+}  // namespace wavegpt
