@@ -26,6 +26,7 @@ class Call {
   uint64_t Unsigned64(size_t index, const char* argument) const;
   at::ScalarType Dtype(size_t index, const char* argument) const;
   c10::Device Device(size_t index, const char* argument) const;
+  uint32_t ArrayLength(size_t index, const char* argument) const;
   std::vector<int64_t> Sizes(size_t index, const char* argument) const;
   // Null elements become undefined tensors.
   std::vector<at::Tensor> Tensors(size_t index, const char* argument, bool allow_null) const;
@@ -35,6 +36,7 @@ class Call {
   napi_value NewBoolean(bool value) const;
   napi_value NewString(const std::string& value) const;
   napi_value NewBigInt(int64_t value) const;
+  napi_value NewUnsignedBigInt(uint64_t value) const;
   napi_value NewNumbers(c10::IntArrayRef values) const;
   napi_value Null() const;
   napi_value Undefined() const { return nullptr; }
@@ -66,6 +68,11 @@ c10::Device ReadDevice(napi_env env, napi_value value, const std::string& functi
                        const std::string& argument);
 at::ScalarType ReadDtype(napi_env env, napi_value value, const std::string& function,
                          const std::string& argument);
+
+// Owned by the innermost scope; null where undefined.
+napi_value WriteTensor(napi_env env, Environment* environment, at::Tensor tensor);
+napi_value WriteInteger(napi_env env, int64_t integer);  // a bigint beyond 2^53
+napi_value WriteComplex(napi_env env, c10::complex<double> number);
 napi_value WriteScalar(napi_env env, const at::Scalar& scalar);
 
 using Method = napi_value (*)(Call&);

@@ -29,14 +29,18 @@ bool Decode(double handle, uint32_t* slot, uint32_t* generation) {
 
 void SharedMemoryReferences::QueueRelease(napi_ref reference) {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (!closed_) queue_.push_back(reference);
+  if (closed_) return;
+  queue_.push_back(reference);
+  pending_ = true;
 }
 
 void SharedMemoryReferences::Drain(napi_env env) {
+  if (!pending_.load(std::memory_order_relaxed)) return;
   std::vector<napi_ref> ready;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     ready.swap(queue_);
+    pending_ = false;
   }
   for (napi_ref reference : ready) napi_delete_reference(env, reference);
 }
@@ -52,9 +56,24 @@ Environment::Environment(napi_env env)
 
 Environment::~Environment() {
   // Modes are the thread's: undo them in reverse order, then free everything.
+  while (!autocast_entries.empty()) ExitAutocast();
   while (!inference_modes.empty()) inference_modes.pop_back();
   shared_memory->Close();
   slots_.clear();
+}
+
+Environment* Environment::From(napi_env env) {
+  void* data = nullptr;
+  Check(env, napi_get_instance_data(env, &data));
+  if (!data) throw BindingError("ERR_WAVEGPT_NODE", "the environment has ended");
+  auto* environment = static_cast<Environment*>(data);
+  environment->shared_memory->Drain(env);
+  return environment;
+}
+
+bool Environment::IsHandle(double number) {
+  uint32_t slot, generation;
+  return Decode(number, &slot, &generation);
 }
 
 double Environment::Insert(at::Tensor tensor, uint32_t scope) {
@@ -225,6 +244,16 @@ void Environment::ReleaseGenerator(double handle) {
   GeneratorSlot& slot = generators_[index];
   slot.generator = at::Generator();
   if (++slot.generation < kLastGeneration) free_generators_.push_back(index);
+}
+
+void Environment::ExitAutocast() {
+  AutocastEntry entry = autocast_entries.back();
+  autocast_entries.pop_back();
+  // Copies of weights in the lower precision live as long as the outermost autocast.
+  if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+  at::autocast::set_autocast_enabled(entry.device, entry.enabled);
+  at::autocast::set_autocast_dtype(entry.device, entry.dtype);
+  at::autocast::set_autocast_cache_enabled(entry.cache_enabled);
 }
 
 size_t Environment::LiveGenerators() const { return generators_.size() - free_generators_.size(); }

@@ -2,9 +2,12 @@
 // Nothing here is shared between environments, so a terminated worker frees what it held.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "errors.h"
@@ -23,6 +26,7 @@ class SharedMemoryReferences {
 
  private:
   std::mutex mutex_;
+  std::atomic<bool> pending_ = false;
   std::vector<napi_ref> queue_;
   bool closed_ = false;
 };
@@ -34,10 +38,15 @@ class Environment {
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
 
+  // The environment of this thread; its pending releases are done first. Throws after its end.
+  static Environment* From(napi_env env);
+
   // --- Tensors: a handle is generation * 2^32 + slot; a freed slot's generation changes.
   double Put(at::Tensor tensor);
   // A handle outside all scopes (gradients).
   double PutUnscoped(at::Tensor tensor);
+  // Whether the number has a handle's form, live or stale.
+  static bool IsHandle(double number);
   // Null where the handle is stale or never was one. Valid until the next Put.
   const at::Tensor* Find(double handle) const;
   void Release(double handle);
@@ -55,6 +64,9 @@ class Environment {
   const at::Generator* FindGenerator(double handle) const;
   void ReleaseGenerator(double handle);
 
+  // Restores what the innermost autocast changed.
+  void ExitAutocast();
+
   // --- Counters
   size_t LiveHandles() const { return live_; }
   int64_t LiveBytes() const;
@@ -70,8 +82,10 @@ class Environment {
 
   napi_env env;
   std::vector<std::unique_ptr<Operator>> operators;
+  std::unordered_map<std::string, size_t> operator_ids;
   std::vector<std::unique_ptr<c10::InferenceMode>> inference_modes;
   std::vector<AutocastEntry> autocast_entries;
+  torch::jit::Stack stack;  // reused by each operator's call
   std::shared_ptr<SharedMemoryReferences> shared_memory;
 
  private:

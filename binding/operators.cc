@@ -1,0 +1,123 @@
+#include "operators.h"
+
+namespace wavegpt {
+
+const char* BaseName(Base base) {
+  switch (base) {
+    case Base::kTensor:
+      return "Tensor";
+    case Base::kInt:
+      return "int";
+    case Base::kFloat:
+      return "float";
+    case Base::kBool:
+      return "bool";
+    case Base::kScalar:
+      return "Scalar";
+    case Base::kString:
+      return "str";
+    case Base::kDtype:
+      return "ScalarType";
+    case Base::kLayout:
+      return "Layout";
+    case Base::kMemoryFormat:
+      return "MemoryFormat";
+    case Base::kDevice:
+      return "Device";
+    case Base::kGenerator:
+      return "Generator";
+    case Base::kComplex:
+      return "complex";
+    case Base::kUnsupported:
+      return "unsupported";
+  }
+  return "unsupported";
+}
+
+namespace {
+
+Base ReadBase(const c10::Type& type) {
+  switch (type.kind()) {
+    case c10::TypeKind::TensorType:
+      return Base::kTensor;
+    case c10::TypeKind::IntType:
+    case c10::TypeKind::SymIntType:
+      return Base::kInt;
+    case c10::TypeKind::FloatType:
+    case c10::TypeKind::SymFloatType:
+      return Base::kFloat;
+    case c10::TypeKind::BoolType:
+    case c10::TypeKind::SymBoolType:
+      return Base::kBool;
+    case c10::TypeKind::NumberType:
+      return Base::kScalar;
+    case c10::TypeKind::StringType:
+      return Base::kString;
+    case c10::TypeKind::ScalarTypeType:
+      return Base::kDtype;
+    case c10::TypeKind::LayoutType:
+      return Base::kLayout;
+    case c10::TypeKind::MemoryFormatType:
+      return Base::kMemoryFormat;
+    case c10::TypeKind::DeviceObjType:
+      return Base::kDevice;
+    case c10::TypeKind::GeneratorType:
+      return Base::kGenerator;
+    case c10::TypeKind::ComplexType:
+      return Base::kComplex;
+    default:
+      return Base::kUnsupported;
+  }
+}
+
+}  // namespace
+
+ArgumentType ReadType(const c10::TypePtr& type) {
+  ArgumentType result;
+  c10::TypePtr inner = type;
+  if (inner->kind() == c10::TypeKind::OptionalType) {
+    result.optional = true;
+    inner = inner->castRaw<c10::OptionalType>()->getElementType();
+  }
+  if (inner->kind() == c10::TypeKind::ListType) {
+    result.list = true;
+    inner = inner->castRaw<c10::ListType>()->getElementType();
+    if (inner->kind() == c10::TypeKind::OptionalType) {
+      result.element_optional = true;
+      inner = inner->castRaw<c10::OptionalType>()->getElementType();
+    }
+  }
+  result.base = ReadBase(*inner);
+  return result;
+}
+
+Operator::Operator(c10::OperatorHandle operator_handle) : handle(operator_handle) {
+  const c10::FunctionSchema& schema = handle.schema();
+  full_name = c10::toString(schema.operator_name());
+  for (const c10::Argument& argument : schema.arguments()) {
+    OperatorArgument& added = arguments.emplace_back();
+    added.name = argument.name();
+    added.type = ReadType(argument.real_type());
+    added.size = argument.N().value_or(0);
+    if (argument.default_value()) {
+      added.has_default = true;
+      added.default_value = *argument.default_value();
+    }
+  }
+  for (const c10::Argument& value : schema.returns()) {
+    OperatorReturn& added = returns.emplace_back();
+    added.type = ReadType(value.real_type());
+    const c10::AliasInfo* alias = value.alias_info();
+    if (!alias || !alias->isWrite() || added.type.base != Base::kTensor) continue;
+    for (size_t at = 0; at < arguments.size(); ++at) {
+      const c10::AliasInfo* source = schema.arguments()[at].alias_info();
+      if (source && source->isWrite() && source->beforeSets() == alias->beforeSets()) {
+        added.argument = static_cast<int>(at);
+        break;
+      }
+    }
+  }
+  refused = RefusalReason(full_name);
+}
+
+}  // namespace wavegpt

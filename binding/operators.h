@@ -1,0 +1,65 @@
+// Operators of libtorch as JavaScript sees them: looked up once by schema, then called boxed.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "libtorch.h"
+
+namespace wavegpt {
+
+enum class Base : uint8_t {
+  kTensor,
+  kInt,
+  kFloat,
+  kBool,
+  kScalar,
+  kString,
+  kDtype,
+  kLayout,
+  kMemoryFormat,
+  kDevice,
+  kGenerator,
+  kComplex,
+  kUnsupported,
+};
+
+const char* BaseName(Base base);
+
+// A schema type taken apart: `Tensor?[]` is a list of optional tensors.
+struct ArgumentType {
+  Base base = Base::kUnsupported;
+  bool list = false;
+  bool optional = false;
+  bool element_optional = false;
+};
+
+ArgumentType ReadType(const c10::TypePtr& type);
+
+struct OperatorArgument {
+  std::string name;
+  ArgumentType type;
+  int32_t size = 0;  // of `int[N]`; 0 where there is none
+  bool has_default = false;
+  c10::IValue default_value;
+};
+
+struct OperatorReturn {
+  ArgumentType type;
+  int argument = -1;  // the argument that is returned itself (in-place, out), or -1
+};
+
+struct Operator {
+  explicit Operator(c10::OperatorHandle handle);
+
+  c10::OperatorHandle handle;
+  std::string full_name;  // "aten::add.Tensor"
+  std::vector<OperatorArgument> arguments;
+  std::vector<OperatorReturn> returns;
+  const char* refused = nullptr;
+};
+
+// Why libtorch may not be given this operator's arguments from JavaScript (bad ones end the process), or null.
+const char* RefusalReason(const std::string& full_name);
+
+}  // namespace wavegpt

@@ -1,0 +1,32 @@
+import { createRequire } from "node:module";
+import path from "node:path";
+import { LIBTORCH_ABI, locateLibtorch } from "./libtorch/index.js";
+import type { NativeBinding } from "./native.js";
+import { packageRoot } from "./package-root.js";
+
+interface Loader {
+  /** Opens `libraries` in order, compares libtorch's version with `abi`, then opens and starts the binding. */
+  load(libraries: readonly string[], bindingPath: string, abi: bigint): NativeBinding;
+}
+
+interface NodeGypBuild {
+  resolve(directory: string): string;
+}
+
+const LIBRARY_EXTENSION: Partial<Record<NodeJS.Platform, string>> = { win32: "dll", darwin: "dylib" };
+
+function loadBinding(): NativeBinding {
+  const require = createRequire(import.meta.url);
+  const nodeGypBuild = require("node-gyp-build") as NodeGypBuild;
+  const loaderPath = nodeGypBuild.resolve(packageRoot());
+  const loader = require(loaderPath) as Loader;
+  const bindingFile = `wavegpt_torch.${LIBRARY_EXTENSION[process.platform] ?? "so"}`;
+  return loader.load(
+    locateLibtorch().libraries,
+    path.join(path.dirname(loaderPath), bindingFile),
+    LIBTORCH_ABI,
+  );
+}
+
+/** The native addon, loaded when this module is first imported. */
+export const binding: NativeBinding = loadBinding();
