@@ -1,0 +1,10 @@
+export { type Batch, IGNORED_TARGET } from "./batch.js";
+export type { Block } from "./blocks.js";
+export { EvaluationLoader, type EvaluationLoaderOptions } from "./evaluation.js";
+export {
+  DataLoader,
+  type DataLoaderOptions,
+  type DataLoaderState,
+  type DrawOrder,
+} from "./loader.js";
+export { type Split, splitTokens } from "./split.js";

@@ -1,0 +1,206 @@
+import { WaveGPTError } from "../../lib/errors.js";
+import type { TokenArray } from "../tokenizer/index.js";
+import { type Batch, BatchWriter } from "./batch.js";
+import { type Block, BlockLayout } from "./blocks.js";
+import { Random, type RandomState } from "./random.js";
+
+/** How a {@link DataLoader} goes through a text. */
+export type DrawOrder = "shuffled" | "random";
+
+export interface DataLoaderOptions {
+  /** The text's tokens, of the part to be drawn from only. Kept, not copied. */
+  readonly tokens: TokenArray;
+  /** Rows of a batch. */
+  readonly batchSize: number;
+  /** Tokens of a row. */
+  readonly blockSize: number;
+  /** An integer from 0 to 2**53 - 1; default 0. */
+  readonly seed?: number;
+  /**
+   * `"shuffled"` (the default): passes over the text, each of which counts every target exactly once,
+   * in blocks whose boundaries move from pass to pass, in random order. `"random"`: every row starts
+   * anywhere in the text with equal probability.
+   */
+  readonly order?: DrawOrder;
+  /** Where the batches are put; default `"cpu"`. */
+  readonly device?: string;
+}
+
+/** All that {@link DataLoader.loadState} needs to go on where {@link DataLoader.state} was taken: plain JSON. */
+export interface DataLoaderState {
+  readonly version: 1;
+  readonly order: DrawOrder;
+  readonly tokens: number;
+  readonly batchSize: number;
+  readonly blockSize: number;
+  /** Batches drawn. */
+  readonly step: number;
+  /** Blocks of the current pass already drawn. */
+  readonly drawn: number;
+  /** The generator before the current pass was laid out (`"shuffled"`), or as it is (`"random"`). */
+  readonly random: RandomState;
+}
+
+/**
+ * Draws training batches from a text without end, always `batchSize` rows: a batch that finds a pass
+ * used up goes on with the next one. Random numbers are its own ({@link Random}), so two loaders of the
+ * same options give the same batches whatever else is drawn from libtorch.
+ */
+export class DataLoader {
+  readonly batchSize: number;
+  readonly blockSize: number;
+  readonly order: DrawOrder;
+  /**
+   * Batches that together hold as many targets as the text: `ceil((tokens - 1) / (batchSize * blockSize))`.
+   * 80 % of Tiny Shakespeare at 32 blocks of 64 gives 436.
+   */
+  readonly stepsPerEpoch: number;
+
+  readonly #layout: BlockLayout;
+  readonly #writer: BatchWriter;
+  readonly #random: Random;
+  #step = 0;
+  /** The current pass; laid out when its first block is drawn. */
+  #pass: { phase: number; order: Uint32Array; random: RandomState } | null = null;
+  #drawn = 0;
+
+  /** @throws WaveGPTError ERR_WAVEGPT_DATA for a text too short for one block, or an option out of range */
+  constructor(options: DataLoaderOptions) {
+    const { tokens, batchSize, blockSize, seed = 0, order = "shuffled", device = "cpu" } = options;
+    requirePositive("the batch size", batchSize);
+    if (!Number.isSafeInteger(seed) || seed < 0) {
+      throw new WaveGPTError(
+        "ERR_WAVEGPT_DATA",
+        `the seed must be a whole number from 0 to 2**53 - 1, got ${seed}`,
+      );
+    }
+    if (order !== "shuffled" && order !== "random") {
+      throw new WaveGPTError(
+        "ERR_WAVEGPT_DATA",
+        `the order must be "shuffled" or "random", got ${JSON.stringify(order)}`,
+      );
+    }
+    this.batchSize = batchSize;
+    this.blockSize = blockSize;
+    this.order = order;
+    this.#layout = new BlockLayout(tokens.length, blockSize);
+    this.#writer = new BatchWriter(tokens, batchSize, blockSize, device);
+    this.#random = new Random(seed);
+    this.stepsPerEpoch = Math.ceil(this.#layout.targets / (batchSize * blockSize));
+  }
+
+  /** Batches drawn so far. */
+  get step(): number {
+    return this.#step;
+  }
+
+  /** Whole epochs of {@link stepsPerEpoch} batches drawn so far. */
+  get epoch(): number {
+    return Math.floor(this.#step / this.stepsPerEpoch);
+  }
+
+  /** The next batch; its tensors belong to the innermost open scope. */
+  next(): Batch {
+    return this.#writer.write(this.nextBlocks());
+  }
+
+  /** Which blocks {@link next} would make a batch of; counts as drawing it. */
+  nextBlocks(): Block[] {
+    const blocks: Block[] = [];
+    for (let row = 0; row < this.batchSize; row++) {
+      blocks.push(this.order === "shuffled" ? this.#nextOfPass() : this.#anywhere());
+    }
+    this.#step++;
+    return blocks;
+  }
+
+  state(): DataLoaderState {
+    return {
+      version: 1,
+      order: this.order,
+      tokens: this.#layout.length,
+      batchSize: this.batchSize,
+      blockSize: this.blockSize,
+      step: this.#step,
+      drawn: this.#drawn,
+      random: this.#pass?.random ?? this.#random.state(),
+    };
+  }
+
+  /**
+   * Goes on exactly where `state` was taken.
+   *
+   * @throws WaveGPTError ERR_WAVEGPT_DATA where it was taken from a loader of another text length, batch
+   * size, block size or order
+   */
+  loadState(state: DataLoaderState): void {
+    const own = this.state();
+    for (const field of ["version", "order", "tokens", "batchSize", "blockSize"] as const) {
+      if (state[field] !== own[field]) {
+        throw new WaveGPTError(
+          "ERR_WAVEGPT_DATA",
+          `this loader's state cannot be resumed: "${field}" was ${JSON.stringify(state[field])} then and is ${JSON.stringify(own[field])} now`,
+        );
+      }
+    }
+    for (const field of ["step", "drawn"] as const) {
+      if (!Number.isSafeInteger(state[field]) || state[field] < 0) {
+        throw new WaveGPTError(
+          "ERR_WAVEGPT_DATA",
+          `this loader's state is damaged: "${field}" must be a whole number from 0, got ${JSON.stringify(state[field])}`,
+        );
+      }
+    }
+    if (!Array.isArray(state.random) || state.random.length !== 4) {
+      throw new WaveGPTError(
+        "ERR_WAVEGPT_DATA",
+        `this loader's state is damaged: "random" must be four numbers, got ${JSON.stringify(state.random)}`,
+      );
+    }
+    this.#random.setState(state.random);
+    this.#step = state.step;
+    this.#pass = null;
+    this.#drawn = 0;
+    if (state.drawn > 0) {
+      const pass = this.#layOut();
+      if (state.drawn > pass.order.length) {
+        throw new WaveGPTError(
+          "ERR_WAVEGPT_DATA",
+          `this loader's state is damaged: "drawn" is ${state.drawn} of a pass of ${pass.order.length} blocks`,
+        );
+      }
+      this.#pass = pass;
+      this.#drawn = state.drawn;
+    }
+  }
+
+  #nextOfPass(): Block {
+    if (this.#pass === null || this.#drawn === this.#pass.order.length) {
+      this.#pass = this.#layOut();
+      this.#drawn = 0;
+    }
+    const { order, phase } = this.#pass;
+    return this.#layout.block(order[this.#drawn++]!, phase);
+  }
+
+  #layOut(): { phase: number; order: Uint32Array; random: RandomState } {
+    const random = this.#random.state();
+    const phase = this.#random.below(this.blockSize);
+    return { phase, order: this.#random.permutation(this.#layout.count(phase)), random };
+  }
+
+  #anywhere(): Block {
+    const { targets, blockSize } = this.#layout;
+    const start = this.#random.below(targets - blockSize + 1);
+    return { start, from: start, to: start + blockSize };
+  }
+}
+
+function requirePositive(what: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new WaveGPTError(
+      "ERR_WAVEGPT_DATA",
+      `${what} must be a positive whole number, got ${value}`,
+    );
+  }
+}

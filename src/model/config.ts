@@ -1,0 +1,185 @@
+import { WaveGPTError } from "../../lib/errors.js";
+
+/**
+ * How a decoder block is wired. Both forms have the same parameters.
+ *
+ * - `"reference"`: `x = ln1(x); x = x + mha(x); x = ln2(x); x = dropout(x + ffn(x))`. The norms stand on
+ *   the residual path itself.
+ * - `"pre-norm"`: `x = x + dropout(mha(ln1(x))); x = x + ffn(ln2(x))`, as GPT-2 does.
+ */
+export type BlockForm = "reference" | "pre-norm";
+
+export const BLOCK_FORMS: readonly BlockForm[] = ["reference", "pre-norm"];
+
+/** The block form where none is chosen; `docs/model.md` has the measurement behind it. */
+export const DEFAULT_BLOCK: BlockForm = "pre-norm";
+
+/**
+ * What the WaveNet reads. `"previous"`: the tokens before the block. `"leaky-reference"`: the block
+ * itself, as the reference's code does, so that every position sees the tokens it must predict; it is
+ * here only to show that the leak test finds a leak.
+ */
+export type WaveNetMode = "previous" | "leaky-reference";
+
+/** The modes a user may choose. */
+export const WAVENET_MODES = ["previous"] as const;
+
+export interface WaveNetConfig {
+  readonly mode: WaveNetMode;
+  /** Layers, each of which merges `reshapeFactor` neighbouring positions into one. */
+  readonly layers: number;
+  readonly reshapeFactor: number;
+}
+
+export interface GPTConfig {
+  /** Tokens in the vocabulary (V). */
+  readonly vocabSize: number;
+  /** Channels (C). Default 128. */
+  readonly nEmbd: number;
+  /** Attention heads; they divide the channels among them. Default 4. */
+  readonly nHeads: number;
+  /** Decoder blocks. Default 4. */
+  readonly nLayers: number;
+  /** The most tokens a forward pass takes. Default 64. */
+  readonly blockSize: number;
+  /** The probability that an activation is dropped in training, from 0 to below 1. Default 0.2. */
+  readonly dropout: number;
+  /** Default {@link DEFAULT_BLOCK}. */
+  readonly block: BlockForm;
+}
+
+export interface WaveGPTConfig extends GPTConfig {
+  /** Default: mode `"previous"`, reshape factor 4, and {@link defaultWaveNetLayers}. */
+  readonly wavenet: WaveNetConfig;
+}
+
+type Optional<T> = { readonly [K in keyof T]?: T[K] | undefined };
+
+/** A {@link GPTConfig} in which all but the vocabulary's size may be left to its default. */
+export type GPTOptions = Pick<GPTConfig, "vocabSize"> & Optional<Omit<GPTConfig, "vocabSize">>;
+
+/** A {@link WaveGPTConfig} in which all but the vocabulary's size may be left to its default. */
+export type WaveGPTOptions = GPTOptions & {
+  readonly wavenet?: Optional<WaveNetConfig> | undefined;
+};
+
+const GPT_FIELDS = [
+  "vocabSize",
+  "nEmbd",
+  "nHeads",
+  "nLayers",
+  "blockSize",
+  "dropout",
+  "block",
+] as const;
+
+/** As many WaveNet layers as it takes to merge a whole block into one position, at most the reference's 3. */
+export function defaultWaveNetLayers(blockSize: number, reshapeFactor = 4): number {
+  let layers = 1;
+  while (layers < 3 && reshapeFactor ** layers < blockSize) layers++;
+  return layers;
+}
+
+/**
+ * Fills in the defaults and checks every field.
+ *
+ * @throws WaveGPTError ERR_WAVEGPT_CONFIG naming the field, what was expected and what came
+ */
+export function resolveGPTConfig(options: GPTOptions): GPTConfig {
+  rejectUnknown("", options, GPT_FIELDS);
+  const config: GPTConfig = {
+    vocabSize: options.vocabSize,
+    nEmbd: options.nEmbd ?? 128,
+    nHeads: options.nHeads ?? 4,
+    nLayers: options.nLayers ?? 4,
+    blockSize: options.blockSize ?? 64,
+    dropout: options.dropout ?? 0.2,
+    block: options.block ?? DEFAULT_BLOCK,
+  };
+  for (const field of ["vocabSize", "nEmbd", "nHeads", "nLayers", "blockSize"] as const) {
+    requireCount(field, config[field], 1);
+  }
+  if (config.nEmbd % config.nHeads !== 0) {
+    throw invalid(
+      "nEmbd",
+      `must be divisible by nHeads, which is ${config.nHeads}`,
+      `${config.nEmbd}`,
+    );
+  }
+  const { dropout, block } = config;
+  if (typeof dropout !== "number" || !(dropout >= 0 && dropout < 1)) {
+    throw invalid("dropout", "must be a number from 0 to below 1", show(dropout));
+  }
+  if (!BLOCK_FORMS.includes(block)) {
+    throw invalid("block", `must be one of ${BLOCK_FORMS.map(show).join(", ")}`, show(block));
+  }
+  return config;
+}
+
+/**
+ * Fills in the defaults and checks every field.
+ *
+ * @throws WaveGPTError ERR_WAVEGPT_CONFIG naming the field, what was expected and what came
+ */
+export function resolveWaveGPTConfig(options: WaveGPTOptions): WaveGPTConfig {
+  rejectUnknown("", options, [...GPT_FIELDS, "wavenet"]);
+  const { wavenet = {}, ...rest } = options;
+  const config = resolveGPTConfig(rest);
+  return { ...config, wavenet: resolveWaveNetConfig(wavenet, config.blockSize) };
+}
+
+function resolveWaveNetConfig(options: Optional<WaveNetConfig>, blockSize: number): WaveNetConfig {
+  if (typeof options !== "object" || options === null) {
+    throw invalid("wavenet", "must be an object of mode, layers and reshapeFactor", show(options));
+  }
+  rejectUnknown("wavenet.", options, ["mode", "layers", "reshapeFactor"]);
+  const mode = options.mode ?? "previous";
+  if (mode !== "previous" && mode !== "leaky-reference") {
+    const supported = WAVENET_MODES.map(show).join(", ");
+    throw invalid("wavenet.mode", `must be one of those supported, ${supported}`, show(mode));
+  }
+  const reshapeFactor = options.reshapeFactor ?? 4;
+  requireCount("wavenet.reshapeFactor", reshapeFactor, 2);
+  const layers = options.layers ?? defaultWaveNetLayers(blockSize, reshapeFactor);
+  requireCount("wavenet.layers", layers, 1);
+  const most = layersThatFit(blockSize, reshapeFactor);
+  if (layers > most) {
+    throw invalid(
+      "wavenet.layers",
+      `must be at most ${most} for a blockSize of ${blockSize} at reshapeFactor ${reshapeFactor}, where ${most} already ${most === 1 ? "merges" : "merge"} a whole block into one position`,
+      `${layers}`,
+    );
+  }
+  return { mode, layers, reshapeFactor };
+}
+
+/** One layer more would find nothing to merge but padding. */
+function layersThatFit(blockSize: number, reshapeFactor: number): number {
+  let layers = 1;
+  while (reshapeFactor ** layers < blockSize) layers++;
+  return layers;
+}
+
+function requireCount(field: string, value: unknown, least: number): void {
+  if (!Number.isSafeInteger(value) || (value as number) < least) {
+    throw invalid(field, `must be a whole number from ${least}`, show(value));
+  }
+}
+
+function rejectUnknown(prefix: string, options: object, known: readonly string[]): void {
+  const unknown = Object.keys(options).find((key) => !known.includes(key));
+  if (unknown !== undefined) {
+    throw new WaveGPTError(
+      "ERR_WAVEGPT_CONFIG",
+      `the model has no setting ${prefix}${unknown}: expected ${known.join(", ")}`,
+    );
+  }
+}
+
+function invalid(field: string, expected: string, got: string): WaveGPTError {
+  return new WaveGPTError("ERR_WAVEGPT_CONFIG", `the model's ${field} ${expected}, got ${got}`);
+}
+
+function show(value: unknown): string {
+  return JSON.stringify(value) ?? String(value);
+}

@@ -1,0 +1,29 @@
+export {
+  BLOCK_FORMS,
+  type BlockForm,
+  DEFAULT_BLOCK,
+  defaultWaveNetLayers,
+  type GPTConfig,
+  type GPTOptions,
+  resolveGPTConfig,
+  resolveWaveGPTConfig,
+  WAVENET_MODES,
+  type WaveGPTConfig,
+  type WaveGPTOptions,
+  type WaveNetConfig,
+  type WaveNetMode,
+} from "./config.js";
+export type { FactoryOptions } from "./factory.js";
+export { GPT } from "./gpt.js";
+export type { ForwardOptions, ForwardResult, ForwardResultWithLoss } from "./model.js";
+export {
+  createModel,
+  fromPretrained,
+  type LanguageModel,
+  MODEL_KINDS,
+  type ModelKind,
+  pretrainedConfig,
+  savePretrained,
+} from "./pretrained.js";
+export type { StateDict } from "./reference.js";
+export { WaveGPT } from "./wavegpt.js";

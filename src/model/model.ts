@@ -1,0 +1,146 @@
+import { WaveGPTError } from "../../lib/errors.js";
+import { nn, type Tensor } from "../../lib/index.js";
+import type { GPTConfig } from "./config.js";
+import { Decoder } from "./decoder.js";
+import type { FactoryOptions } from "./factory.js";
+import { exportReferenceState, loadReferenceState, type StateDict } from "./reference.js";
+
+export interface ForwardOptions {
+  /**
+   * The tokens right before each row of `x`: (B, P) int64, P from 1 to the block size. Without it the
+   * decoder speaks alone. A GPT takes it and leaves it unread, so that one loop drives both models.
+   */
+  readonly previous?: Tensor | null | undefined;
+  /**
+   * True where `previous` holds a token, false where it is filling: (B, P) bool. A row without any is a
+   * row without previous context. Default: all true.
+   */
+  readonly previousMask?: Tensor | null | undefined;
+  /** The token after each of `x`: (B, T) int64; -100 is not counted. */
+  readonly targets?: Tensor | null | undefined;
+  /** Logits of the last position only, (B, 1, V), as generation needs them; not with `targets`. */
+  readonly lastOnly?: boolean | undefined;
+}
+
+export interface ForwardResult {
+  /** (B, T, V), or (B, 1, V) with `lastOnly`. */
+  readonly logits: Tensor;
+  /** With targets, the mean cross-entropy over those counted, in nats; else null. */
+  readonly loss: Tensor | null;
+}
+
+/** A {@link ForwardResult} for which targets were given. */
+export interface ForwardResultWithLoss extends ForwardResult {
+  readonly loss: Tensor;
+}
+
+/** What GPT and WaveGPT share: embeddings, decoder blocks, the last norm and the projection to logits. */
+export abstract class LanguageModelBase extends nn.Module {
+  abstract readonly config: GPTConfig;
+  abstract readonly token_emb: nn.Embedding;
+  abstract readonly pos_emb: nn.Embedding;
+  abstract readonly decoders: nn.Sequential;
+  abstract readonly ln: nn.LayerNorm;
+  abstract readonly linear: nn.Linear;
+
+  /** The decoder's share in the hidden state, or null for a model without a WaveNet. */
+  abstract alpha(): number | null;
+
+  /** Everything between the embedded tokens and the last norm: (B, T, C) to (B, T, C). */
+  protected abstract hidden(embedded: Tensor, options: ForwardOptions): Tensor;
+
+  /**
+   * @param x - tokens, (B, T) int64, T from 1 to the block size
+   * @throws WaveGPTError ERR_WAVEGPT_ARGUMENT naming an argument of a shape the model does not take
+   */
+  forward(x: Tensor, options: ForwardOptions & { readonly targets: Tensor }): ForwardResultWithLoss;
+  forward(x: Tensor, options?: ForwardOptions): ForwardResult;
+  forward(x: Tensor, options: ForwardOptions = {}): ForwardResult {
+    const { targets = null, lastOnly = false } = options;
+    const [, length] = this.#requireTokens("x", x);
+    if (targets !== null) {
+      requireSameShape("targets", targets, "x", x);
+      if (lastOnly) {
+        throw new WaveGPTError(
+          "ERR_WAVEGPT_ARGUMENT",
+          "lastOnly gives logits of one position, so there is no loss over targets: leave one of the two out",
+        );
+      }
+    }
+    let hidden = this.hidden(this.embed(x, 0), options);
+    if (lastOnly) hidden = hidden.narrow(1, length - 1, 1);
+    const logits = this.linear.forward(this.ln.forward(hidden));
+    const loss =
+      targets === null
+        ? null
+        : nn.functional.crossEntropy(logits.flatten(0, 1), targets.reshape([-1]));
+    return { logits, loss };
+  }
+
+  /**
+   * Takes over weights by the reference's own names, its masks left aside.
+   *
+   * @throws WaveGPTError ERR_WAVEGPT_STATE_DICT listing every key that is missing, not expected or misshapen
+   */
+  loadReferenceStateDict(stateDict: StateDict): void {
+    loadReferenceState(this, this.config, stateDict);
+  }
+
+  /** The weights by the reference's own names, with the attention masks that it keeps among them. */
+  referenceStateDict(): StateDict {
+    return exportReferenceState(this, this.config);
+  }
+
+  /** Tokens and their positions, of which the first is `position`: (B, L) to (B, L, C). */
+  protected embed(tokens: Tensor, position: number): Tensor {
+    const positions = this.pos_emb.weight.narrow(0, position, tokens.shape[1]!);
+    return this.token_emb.forward(tokens).add(positions);
+  }
+
+  /** The embedded tokens before the block, zero where there is none; the last always has the last position. */
+  protected embedPrevious(previous: Tensor, mask: Tensor | null, x: Tensor): Tensor {
+    const [rows, length] = this.#requireTokens("previous", previous);
+    if (rows !== x.shape[0]) {
+      throw new WaveGPTError(
+        "ERR_WAVEGPT_ARGUMENT",
+        `previous must have as many rows as x, ${x.shape[0]}, got ${rows}`,
+        { argument: "previous" },
+      );
+    }
+    const embedded = this.embed(previous, this.config.blockSize - length);
+    if (mask === null) return embedded;
+    requireSameShape("previousMask", mask, "previous", previous);
+    return embedded.mul(mask.unsqueeze(-1));
+  }
+
+  #requireTokens(name: string, tokens: Tensor): [rows: number, length: number] {
+    const { shape } = tokens;
+    const [rows, length] = shape;
+    const { blockSize } = this.config;
+    if (shape.length !== 2 || rows! < 1 || length! < 1 || length! > blockSize) {
+      throw new WaveGPTError(
+        "ERR_WAVEGPT_ARGUMENT",
+        `${name} must be tokens of shape (B, T) with T from 1 to the block size, ${blockSize}, got [${shape.join(", ")}]`,
+        { argument: name },
+      );
+    }
+    return [rows!, length!];
+  }
+}
+
+/** The decoder blocks of a model. */
+export function makeDecoders(config: GPTConfig, factory: FactoryOptions): nn.Sequential {
+  return new nn.Sequential(
+    ...Array.from({ length: config.nLayers }, () => new Decoder(config, factory)),
+  );
+}
+
+function requireSameShape(name: string, got: Tensor, likeName: string, like: Tensor): void {
+  if (got.shape.join() !== like.shape.join()) {
+    throw new WaveGPTError(
+      "ERR_WAVEGPT_ARGUMENT",
+      `${name} must have the shape of ${likeName}, [${like.shape.join(", ")}], got [${got.shape.join(", ")}]`,
+      { argument: name },
+    );
+  }
+}

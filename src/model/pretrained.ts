@@ -1,0 +1,137 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { WaveGPTError } from "../../lib/errors.js";
+import { safetensors, torch } from "../../lib/index.js";
+import type { BlockForm, WaveGPTOptions, WaveNetMode } from "./config.js";
+import type { FactoryOptions } from "./factory.js";
+import { GPT } from "./gpt.js";
+import { WaveGPT } from "./wavegpt.js";
+
+/** The two models, by the name the command line gives them. */
+export type ModelKind = "wavegpt" | "gpt";
+
+export const MODEL_KINDS: readonly ModelKind[] = ["wavegpt", "gpt"];
+
+export type LanguageModel = WaveGPT | GPT;
+
+const CONFIG_FILE = "config.json";
+const WEIGHTS_FILE = "model.safetensors";
+
+/** A model by its kind; a GPT leaves the `wavenet` settings aside. */
+export function createModel(
+  kind: ModelKind,
+  options: WaveGPTOptions,
+  factory: FactoryOptions = {},
+): LanguageModel {
+  if (kind === "wavegpt") return new WaveGPT(options, factory);
+  if (kind === "gpt") {
+    const { wavenet: _, ...rest } = options;
+    return new GPT(rest, factory);
+  }
+  throw new WaveGPTError(
+    "ERR_WAVEGPT_CONFIG",
+    `the model must be one of ${MODEL_KINDS.join(", ")}, got ${JSON.stringify(kind)}`,
+  );
+}
+
+/**
+ * What stands in a `config.json` beside the weights: the arguments of the reference's constructor by its
+ * own names, so that its `from_pretrained` reads it, and what ours knows beyond them.
+ */
+export function pretrainedConfig(model: LanguageModel): Record<string, string | number> {
+  const { config } = model;
+  const shared = {
+    model_type: model instanceof WaveGPT ? "wavegpt" : "gpt",
+    vocab_size: config.vocabSize,
+    n_embd: config.nEmbd,
+    n_heads: config.nHeads,
+    n_layers: config.nLayers,
+    block_size: config.blockSize,
+    dropout: config.dropout,
+    block: config.block,
+  };
+  if (!(model instanceof WaveGPT)) return shared;
+  const { wavenet } = model.config;
+  return {
+    ...shared,
+    wavenet_layers: wavenet.layers,
+    reshape_factor: wavenet.reshapeFactor,
+    wavenet_mode: wavenet.mode,
+  };
+}
+
+/**
+ * Writes `model.safetensors` and `config.json` into a folder, which is made where it is missing. A
+ * `config.json` that is there keeps its other keys.
+ */
+export function savePretrained(model: LanguageModel, folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, CONFIG_FILE);
+  let existing: Record<string, unknown> = {};
+  try {
+    existing = readConfig(path);
+  } catch (error) {
+    if ((error as { cause?: NodeJS.ErrnoException }).cause?.code !== "ENOENT") throw error;
+  }
+  torch.tidy(() => safetensors.save(join(folder, WEIGHTS_FILE), model.stateDict()));
+  const temporary = `${path}.tmp`;
+  writeFileSync(
+    temporary,
+    `${JSON.stringify({ ...existing, ...pretrainedConfig(model) }, null, 2)}\n`,
+  );
+  renameSync(temporary, path);
+}
+
+/**
+ * Loads a model from a folder with `model.safetensors` and `config.json`: one that {@link savePretrained}
+ * wrote, a run's, or the reference's own. What a `config.json` of the reference leaves out are the
+ * reference's defaults, its block form among them.
+ *
+ * @returns the model in evaluation mode
+ * @throws WaveGPTError naming the file that is missing or does not fit
+ */
+export function fromPretrained(folder: string, factory: FactoryOptions = {}): LanguageModel {
+  const path = join(folder, CONFIG_FILE);
+  const json = readConfig(path);
+  const kind = json.model_type ?? "wavegpt";
+  const model = createModel(
+    kind as ModelKind,
+    {
+      vocabSize: json.vocab_size as number,
+      nEmbd: json.n_embd as number | undefined,
+      nHeads: json.n_heads as number | undefined,
+      nLayers: json.n_layers as number | undefined,
+      blockSize: json.block_size as number | undefined,
+      dropout: json.dropout as number | undefined,
+      block: (json.block ?? "reference") as BlockForm,
+      wavenet: {
+        mode: json.wavenet_mode as WaveNetMode | undefined,
+        layers: (json.wavenet_layers ?? 3) as number,
+        reshapeFactor: json.reshape_factor as number | undefined,
+      },
+    },
+    factory,
+  );
+  torch.tidy(() => {
+    model.loadReferenceStateDict(safetensors.load(join(folder, WEIGHTS_FILE)));
+  });
+  model.eval();
+  return model;
+}
+
+function readConfig(path: string): Record<string, unknown> {
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    throw new WaveGPTError(
+      "ERR_WAVEGPT_CONFIG",
+      `cannot read the model's settings from ${path}: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    throw new WaveGPTError("ERR_WAVEGPT_CONFIG", `expected ${path} to hold a JSON object`);
+  }
+  return json as Record<string, unknown>;
+}

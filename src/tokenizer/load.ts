@@ -1,0 +1,43 @@
+import { readFileSync } from "node:fs";
+import { WaveGPTError } from "../../lib/errors.js";
+import { CharTokenizer } from "./char.js";
+import type { Tokenizer } from "./tokenizer.js";
+
+const readers: Readonly<Record<string, (json: unknown) => Tokenizer>> = {
+  char: CharTokenizer.fromJSON,
+};
+
+/**
+ * The tokenizer that a parsed `tokenizer.json` describes.
+ *
+ * @throws WaveGPTError ERR_WAVEGPT_TOKENIZER for a kind that is not known or content that is malformed
+ */
+export function tokenizerFromJSON(json: unknown): Tokenizer {
+  const type = typeof json === "object" && json !== null && "type" in json ? json.type : undefined;
+  const read = typeof type === "string" && Object.hasOwn(readers, type) ? readers[type] : undefined;
+  if (read === undefined) {
+    const known = Object.keys(readers).map((name) => JSON.stringify(name));
+    throw new WaveGPTError(
+      "ERR_WAVEGPT_TOKENIZER",
+      `expected a tokenizer whose "type" is one of ${known.join(", ")}, got ${JSON.stringify(type) ?? "none"}`,
+    );
+  }
+  return read(json);
+}
+
+/**
+ * Reads a tokenizer that {@link Tokenizer.save} wrote, e.g. a run's `tokenizer.json`.
+ *
+ * @throws WaveGPTError ERR_WAVEGPT_TOKENIZER naming the file, for one that cannot be read or is malformed
+ */
+export function loadTokenizer(path: string): Tokenizer {
+  try {
+    return tokenizerFromJSON(JSON.parse(readFileSync(path, "utf8")));
+  } catch (cause) {
+    throw new WaveGPTError(
+      "ERR_WAVEGPT_TOKENIZER",
+      `cannot load the tokenizer ${path}: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}
