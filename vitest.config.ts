@@ -5,7 +5,7 @@ const shared = {
   environment: "node",
   pool: "forks",
   isolate: true,
-  globalSetup: ["test/global-setup.ts"],
+  globalSetup: "test/global-setup.ts",
 } as const;
 
 export default defineConfig({

@@ -1,0 +1,36 @@
+/** `npm run check`: format, lint, types, and what was generated, without changing a file. All are run; any failing fails. */
+import path from "node:path";
+import { checkTrackedFiles } from "./check-tracked-files.mjs";
+import { run, runModule } from "./process.mjs";
+
+const steps = [
+  [
+    "format and lint (biome)",
+    () => runModule("@biomejs/biome/bin/biome", ["ci", "--error-on-warnings", "."]),
+  ],
+  ["types (tsc)", () => runModule("typescript/bin/tsc", ["--noEmit"])],
+  [
+    "format of binding/ (clang-format)",
+    () => run(process.execPath, [path.join("scripts", "clang-format.mjs")]),
+  ],
+  [
+    "generated files",
+    () => run(process.execPath, [path.join("scripts", "generate-operators.mjs"), "--check"]),
+  ],
+  [
+    "tracked files",
+    () => {
+      const wrong = checkTrackedFiles();
+      for (const line of wrong) console.error(line);
+      return wrong.length === 0 ? 0 : 1;
+    },
+  ],
+];
+
+const failed = [];
+for (const [name, step] of steps) {
+  console.log(`\n== ${name}`);
+  if (step() !== 0) failed.push(name);
+}
+console.log(failed.length === 0 ? "\nAll checks passed." : `\nFailed: ${failed.join(", ")}.`);
+process.exit(failed.length === 0 ? 0 : 1);
