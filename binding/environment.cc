@@ -180,10 +180,11 @@ void Environment::Keep(double handle) {
   }
 }
 
-void Environment::MoveToOuterScope(double handle) {
+bool Environment::MoveToOuterScope(double handle, uint32_t depth) {
   Slot* slot = FindSlot(handle);
-  if (!slot || slot->scope == 0) return;
-  if (--slot->scope == 0) ReportBytes(*slot);
+  if (!slot) return false;
+  if (slot->scope > 0 && slot->scope == depth && --slot->scope == 0) ReportBytes(*slot);
+  return slot->scope == 0;
 }
 
 bool Environment::IsScoped(double handle) const {

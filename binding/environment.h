@@ -56,7 +56,8 @@ class Environment {
   uint32_t CloseScope(uint32_t depth);
   uint32_t ScopeDepth() const { return static_cast<uint32_t>(marks_.size()); }
   void Keep(double handle);
-  void MoveToOuterScope(double handle);
+  // From the scope at `depth`, where the tensor belongs to it, to the one around. Whether it is outside all now.
+  bool MoveToOuterScope(double handle, uint32_t depth);
   bool IsScoped(double handle) const;
 
   // --- Generators, with handles of their own

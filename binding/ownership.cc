@@ -6,10 +6,14 @@ namespace {
 
 napi_value openScope(Call& call) { return call.NewNumber(call.environment->OpenScope()); }
 
+// 0, which is no scope's depth, for a number out of range.
+uint32_t ReadDepth(Call& call, size_t index) {
+  int64_t depth = call.Integer(index, "depth");
+  return depth < 0 || depth > UINT32_MAX ? 0 : static_cast<uint32_t>(depth);
+}
+
 napi_value closeScope(Call& call) {
-  int64_t depth = call.Integer(0, "depth");
-  if (depth < 0 || depth > UINT32_MAX) depth = 0;
-  return call.NewNumber(call.environment->CloseScope(static_cast<uint32_t>(depth)));
+  return call.NewNumber(call.environment->CloseScope(ReadDepth(call, 0)));
 }
 
 napi_value scopeDepth(Call& call) { return call.NewNumber(call.environment->ScopeDepth()); }
@@ -22,8 +26,8 @@ napi_value keep(Call& call) {
 
 napi_value moveToOuterScope(Call& call) {
   call.Tensor(0, "tensor");
-  call.environment->MoveToOuterScope(call.Number(0, "tensor"));
-  return call.Undefined();
+  return call.NewBoolean(
+      call.environment->MoveToOuterScope(call.Number(0, "tensor"), ReadDepth(call, 1)));
 }
 
 napi_value isScoped(Call& call) {

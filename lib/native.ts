@@ -129,8 +129,11 @@ export interface NativeBinding {
   scopeDepth(): number;
   /** Takes a tensor out of its scope: it lives until `release`. */
   keep(handle: Handle): void;
-  /** Moves a tensor to the scope around its own (or out of all scopes). */
-  moveToOuterScope(handle: Handle): void;
+  /**
+   * Moves a tensor of the scope at `depth` to the scope around it (or out of all scopes); does nothing to a
+   * tensor of another scope. Returns whether the tensor is outside all scopes now.
+   */
+  moveToOuterScope(handle: Handle, depth: number): boolean;
   /** Whether the tensor belongs to an open scope. */
   isScoped(handle: Handle): boolean;
   release(handle: Handle): void;
