@@ -1,0 +1,38 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { safetensors, type Tensor } from "../../lib/index.js";
+import { packageRoot } from "../../lib/package-root.js";
+import type { WaveGPTOptions, WaveNetMode } from "../../src/model/index.js";
+
+/** What the reference computes, from `WAVEGPT_GOLDEN_DIR` or `../shared/golden` beside the repository. */
+export function loadGolden(): Record<string, Tensor> {
+  const folder = process.env.WAVEGPT_GOLDEN_DIR ?? "../shared/golden";
+  const path = resolve(packageRoot(), folder, "seed_wavegpt.safetensors");
+  if (!existsSync(path)) {
+    throw new Error(`the reference's numbers are not at ${path}: set WAVEGPT_GOLDEN_DIR`);
+  }
+  return safetensors.load(path);
+}
+
+/** The configuration that they were computed with. */
+export function goldenOptions(mode: WaveNetMode): WaveGPTOptions {
+  return {
+    vocabSize: 65,
+    nEmbd: 32,
+    nHeads: 4,
+    nLayers: 2,
+    blockSize: 64,
+    dropout: 0,
+    block: "reference",
+    wavenet: { mode, layers: 3, reshapeFactor: 4 },
+  };
+}
+
+/** The entries whose names start with `prefix`, without it. */
+export function under(tensors: Record<string, Tensor>, prefix: string): Record<string, Tensor> {
+  return Object.fromEntries(
+    Object.entries(tensors)
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, tensor]) => [name.slice(prefix.length), tensor]),
+  );
+}

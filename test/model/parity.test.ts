@@ -1,0 +1,68 @@
+import { describe, expect, it } from "vitest";
+import { optim, type Tensor, torch } from "../../lib/index.js";
+import { WaveGPT, type WaveNetMode } from "../../src/model/index.js";
+import { maxError } from "./compare.js";
+import { goldenOptions, loadGolden, under } from "./golden.js";
+
+const TOLERANCE = 1e-5;
+const golden = loadGolden();
+const x = golden["input.x"]!;
+const previous = golden["input.x_prev"]!;
+const targets = golden["input.y"]!;
+
+function loadedModel(mode: WaveNetMode): WaveGPT {
+  const model = new WaveGPT(goldenOptions(mode));
+  model.loadReferenceStateDict(under(golden, "weights."));
+  return model;
+}
+
+describe.each([
+  ["leaky-reference", "leaky."],
+  ["previous", "previous."],
+] as const)("WaveGPT beside the reference, %s", (mode, prefix) => {
+  const expected = under(golden, prefix);
+
+  it("gives its logits, its loss and every gradient", () => {
+    using _ = torch.scope();
+    const model = loadedModel(mode);
+    expect(model.alpha()).toBeCloseTo(1 - golden["weights.beta"]!.number(), 6);
+    const { logits, loss } = model.forward(x, { previous, targets });
+    loss.backward();
+    const computed: Record<string, Tensor> = { logits, loss };
+    for (const [name, parameter] of model.namedParameters()) {
+      if (parameter.grad !== null) computed[`grad.${name}`] = parameter.grad;
+    }
+    const { adamw_losses: _losses, ...tensors } = expected;
+    expect(Object.keys(computed).sort()).toEqual(Object.keys(tensors).sort());
+    const errors = Object.entries(tensors).map(
+      ([name, tensor]) => [name, maxError(computed[name]!, tensor)] as const,
+    );
+    expect(errors.filter(([, error]) => !(error < TOLERANCE))).toEqual([]);
+    if (process.env.WAVEGPT_SHOW_ERRORS) {
+      const worst = [...errors].sort((a, b) => b[1] - a[1])[0]!;
+      const by = Object.fromEntries(errors);
+      console.log(mode, { logits: by.logits, loss: by.loss, worst });
+    }
+  });
+});
+
+it("follows the reference's ten AdamW losses", () => {
+  const model = loadedModel("previous");
+  const optimizer = new optim.AdamW(model.parameters(), { lr: 3e-4 });
+  const losses: number[] = [];
+  for (let step = 0; step < 10; step++) {
+    using _ = torch.scope();
+    const { loss } = model.forward(x, { previous, targets });
+    losses.push(loss.number());
+    optimizer.zeroGrad();
+    loss.backward();
+    optimizer.step();
+  }
+  const errors = (golden["previous.adamw_losses"]!.tolist() as number[]).map((loss, step) =>
+    Math.abs(loss - losses[step]!),
+  );
+  expect(errors.length).toBe(10);
+  expect(Math.max(...errors)).toBeLessThan(TOLERANCE);
+  expect(losses[9]).toBeLessThan(losses[0]! - 0.1);
+  if (process.env.WAVEGPT_SHOW_ERRORS) console.log("adamw", Math.max(...errors));
+});
