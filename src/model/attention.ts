@@ -1,5 +1,4 @@
 import { nn, type Tensor } from "../../lib/index.js";
-import type { FactoryOptions } from "./factory.js";
 
 const { linear, scaledDotProductAttention } = nn.functional;
 
@@ -9,24 +8,19 @@ const { linear, scaledDotProductAttention } = nn.functional;
  * throughout, which saves two copies.
  */
 export class CausalSelfAttention extends nn.MultiheadAttention {
-  readonly #heads: number;
-  readonly #dropout: number;
-
-  constructor(nEmbd: number, nHeads: number, dropout: number, factory: FactoryOptions) {
+  constructor(nEmbd: number, nHeads: number, dropout: number, factory: nn.FactoryOptions) {
     super(nEmbd, nHeads, { dropout, batchFirst: true, ...factory });
-    this.#heads = nHeads;
-    this.#dropout = dropout;
   }
 
   /** @param x - (B, T, C) @returns (B, T, C) */
   attend(x: Tensor): Tensor {
     const [b, t, c] = x.shape as [number, number, number];
-    const [q, k, v] = linear(x, this.in_proj_weight, this.in_proj_bias)
-      .view(b, t, 3, this.#heads, c / this.#heads)
+    const [q, k, v] = linear(x, this.in_proj_weight!, this.in_proj_bias)
+      .view(b, t, 3, this.numHeads, c / this.numHeads)
       .permute(2, 0, 3, 1, 4)
       .unbind(0) as [Tensor, Tensor, Tensor];
     const mixed = scaledDotProductAttention(q, k, v, {
-      dropoutP: this.training ? this.#dropout : 0,
+      dropoutP: this.training ? this.dropout : 0,
       isCausal: true,
     });
     return this.out_proj.forward(mixed.transpose(1, 2).reshape(b, t, c));

@@ -1,13 +1,12 @@
 import { nn, type Tensor } from "../../lib/index.js";
 import { CausalSelfAttention } from "./attention.js";
 import type { BlockForm, GPTConfig } from "./config.js";
-import type { FactoryOptions } from "./factory.js";
 
 /** Two linear layers with a GELU between them, four times as wide inside, and dropout. */
 export class FeedForward extends nn.Module {
   readonly net: nn.Sequential;
 
-  constructor(nEmbd: number, dropout: number, factory: FactoryOptions = {}) {
+  constructor(nEmbd: number, dropout: number, factory: nn.FactoryOptions = {}) {
     super();
     this.net = new nn.Sequential(
       new nn.Linear(nEmbd, 4 * nEmbd, factory),
@@ -33,7 +32,7 @@ export class Decoder extends nn.Module {
 
   constructor(
     config: Pick<GPTConfig, "nEmbd" | "nHeads" | "dropout" | "block">,
-    factory: FactoryOptions = {},
+    factory: nn.FactoryOptions = {},
   ) {
     super();
     const { nEmbd, nHeads, dropout, block } = config;

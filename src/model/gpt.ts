@@ -1,6 +1,5 @@
 import { nn, type Tensor } from "../../lib/index.js";
 import { type GPTConfig, type GPTOptions, resolveGPTConfig } from "./config.js";
-import type { FactoryOptions } from "./factory.js";
 import { LanguageModelBase, makeDecoders } from "./model.js";
 
 /** The decoder alone, the baseline that WaveGPT is compared with. */
@@ -13,7 +12,7 @@ export class GPT extends LanguageModelBase {
   readonly linear: nn.Linear;
 
   /** @throws WaveGPTError ERR_WAVEGPT_CONFIG naming a setting out of range */
-  constructor(options: GPTOptions, factory: FactoryOptions = {}) {
+  constructor(options: GPTOptions, factory: nn.FactoryOptions = {}) {
     super();
     const config = resolveGPTConfig(options);
     this.config = config;

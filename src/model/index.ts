@@ -13,7 +13,6 @@ export {
   type WaveNetConfig,
   type WaveNetMode,
 } from "./config.js";
-export type { FactoryOptions } from "./factory.js";
 export { GPT } from "./gpt.js";
 export type { ForwardOptions, ForwardResult, ForwardResultWithLoss } from "./model.js";
 export {
@@ -25,5 +24,4 @@ export {
   pretrainedConfig,
   savePretrained,
 } from "./pretrained.js";
-export type { StateDict } from "./reference.js";
 export { WaveGPT } from "./wavegpt.js";

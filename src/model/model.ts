@@ -2,8 +2,7 @@ import { WaveGPTError } from "../../lib/errors.js";
 import { nn, type Tensor } from "../../lib/index.js";
 import type { GPTConfig } from "./config.js";
 import { Decoder } from "./decoder.js";
-import type { FactoryOptions } from "./factory.js";
-import { exportReferenceState, loadReferenceState, type StateDict } from "./reference.js";
+import { exportReferenceState, loadReferenceState } from "./reference.js";
 
 export interface ForwardOptions {
   /**
@@ -82,12 +81,12 @@ export abstract class LanguageModelBase extends nn.Module {
    *
    * @throws WaveGPTError ERR_WAVEGPT_STATE_DICT listing every key that is missing, not expected or misshapen
    */
-  loadReferenceStateDict(stateDict: StateDict): void {
+  loadReferenceStateDict(stateDict: nn.StateDict): void {
     loadReferenceState(this, this.config, stateDict);
   }
 
   /** The weights by the reference's own names, with the attention masks that it keeps among them. */
-  referenceStateDict(): StateDict {
+  referenceStateDict(): nn.StateDict {
     return exportReferenceState(this, this.config);
   }
 
@@ -129,7 +128,7 @@ export abstract class LanguageModelBase extends nn.Module {
 }
 
 /** The decoder blocks of a model. */
-export function makeDecoders(config: GPTConfig, factory: FactoryOptions): nn.Sequential {
+export function makeDecoders(config: GPTConfig, factory: nn.FactoryOptions): nn.Sequential {
   return new nn.Sequential(
     ...Array.from({ length: config.nLayers }, () => new Decoder(config, factory)),
   );

@@ -1,9 +1,8 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { WaveGPTError } from "../../lib/errors.js";
-import { safetensors, torch } from "../../lib/index.js";
+import { type nn, safetensors, torch } from "../../lib/index.js";
 import type { BlockForm, WaveGPTOptions, WaveNetMode } from "./config.js";
-import type { FactoryOptions } from "./factory.js";
 import { GPT } from "./gpt.js";
 import { WaveGPT } from "./wavegpt.js";
 
@@ -21,7 +20,7 @@ const WEIGHTS_FILE = "model.safetensors";
 export function createModel(
   kind: ModelKind,
   options: WaveGPTOptions,
-  factory: FactoryOptions = {},
+  factory: nn.FactoryOptions = {},
 ): LanguageModel {
   if (kind === "wavegpt") return new WaveGPT(options, factory);
   if (kind === "gpt") {
@@ -90,7 +89,7 @@ export function savePretrained(model: LanguageModel, folder: string): void {
  * @returns the model in evaluation mode
  * @throws WaveGPTError naming the file that is missing or does not fit
  */
-export function fromPretrained(folder: string, factory: FactoryOptions = {}): LanguageModel {
+export function fromPretrained(folder: string, factory: nn.FactoryOptions = {}): LanguageModel {
   const path = join(folder, CONFIG_FILE);
   const json = readConfig(path);
   const kind = json.model_type ?? "wavegpt";

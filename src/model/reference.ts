@@ -1,8 +1,5 @@
-import { type nn, type Tensor, torch } from "../../lib/index.js";
+import { type nn, torch } from "../../lib/index.js";
 import type { GPTConfig } from "./config.js";
-
-/** Tensors by name, in order. */
-export type StateDict = Record<string, Tensor>;
 
 /**
  * The reference keeps a causal mask in every block's state. Its side is that of the default block
@@ -15,7 +12,7 @@ const MASK = /^decoders\.(\d+)\.mask$/;
 export function loadReferenceState(
   model: nn.Module,
   config: GPTConfig,
-  stateDict: StateDict,
+  stateDict: nn.StateDict,
 ): void {
   const weights = Object.entries(stateDict).filter(([name]) => {
     const block = MASK.exec(name)?.[1];
@@ -25,7 +22,7 @@ export function loadReferenceState(
 }
 
 /** The inverse of {@link loadReferenceState}: what the reference's `load_state_dict` takes. */
-export function exportReferenceState(model: nn.Module, config: GPTConfig): StateDict {
+export function exportReferenceState(model: nn.Module, config: GPTConfig): nn.StateDict {
   const stateDict = model.stateDict();
   const mask = torch.ones([REFERENCE_MASK_SIZE, REFERENCE_MASK_SIZE]).tril();
   for (let block = 0; block < config.nLayers; block++) {

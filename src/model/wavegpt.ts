@@ -1,6 +1,5 @@
 import { nn, type Tensor, torch } from "../../lib/index.js";
 import { resolveWaveGPTConfig, type WaveGPTConfig, type WaveGPTOptions } from "./config.js";
-import type { FactoryOptions } from "./factory.js";
 import { type ForwardOptions, LanguageModelBase, makeDecoders } from "./model.js";
 import { WaveNet } from "./wavenet.js";
 
@@ -24,7 +23,7 @@ export class WaveGPT extends LanguageModelBase {
   readonly linear: nn.Linear;
 
   /** @throws WaveGPTError ERR_WAVEGPT_CONFIG naming a setting out of range */
-  constructor(options: WaveGPTOptions, factory: FactoryOptions = {}) {
+  constructor(options: WaveGPTOptions, factory: nn.FactoryOptions = {}) {
     super();
     const config = resolveWaveGPTConfig(options);
     this.config = config;

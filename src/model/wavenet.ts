@@ -1,6 +1,5 @@
 import { nn, type Tensor } from "../../lib/index.js";
 import type { WaveNetConfig } from "./config.js";
-import type { FactoryOptions } from "./factory.js";
 
 /** Merges `factor` neighbouring positions into one: layer norm, linear and ReLU over their joined channels. */
 export class WaveNetLayer extends nn.Module {
@@ -8,7 +7,7 @@ export class WaveNetLayer extends nn.Module {
   readonly linear: nn.Linear;
   readonly factor: number;
 
-  constructor(nEmbd: number, factor: number, factory: FactoryOptions = {}) {
+  constructor(nEmbd: number, factor: number, factory: nn.FactoryOptions = {}) {
     super();
     this.layernorm = new nn.LayerNorm(nEmbd * factor, factory);
     this.linear = new nn.Linear(nEmbd * factor, nEmbd, factory);
@@ -42,7 +41,7 @@ export class WaveNet extends nn.Module {
     blockSize: number,
     nEmbd: number,
     { layers, reshapeFactor }: Pick<WaveNetConfig, "layers" | "reshapeFactor">,
-    factory: FactoryOptions = {},
+    factory: nn.FactoryOptions = {},
   ) {
     super();
     this.wavenet = new nn.Sequential(
