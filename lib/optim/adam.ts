@@ -1,0 +1,170 @@
+import type { Tensor } from "../tensor.js";
+import { torch } from "../torch.js";
+import { callInPlace, trainedByDeviceAndDtype } from "./fused.js";
+import { Optimizer, savedOption } from "./optimizer.js";
+import { checkOption, type ParamGroup, type ParamsOrGroups } from "./parameter-groups.js";
+import { type GroupState, type ParamState, type StateLayout, stateError } from "./state.js";
+
+/** Options of {@link Adam} and {@link AdamW}. */
+export interface AdamOptions {
+  /** Learning rate; 1e-3 by default. */
+  lr?: number;
+  /** Decay of the running means of gradient and squared gradient; [0.9, 0.999] by default. */
+  betas?: readonly [number, number];
+  /** Added to the denominator; 1e-8 by default. */
+  eps?: number;
+  /** 0 by default in Adam (added to the gradient), 0.01 in AdamW (taken off the parameter, times lr). */
+  weightDecay?: number;
+  /** Whether the largest squared mean so far is used; false by default. */
+  amsgrad?: boolean;
+  /** Whether the objective is maximised; false by default. */
+  maximize?: boolean;
+}
+
+abstract class FusedAdam extends Optimizer<AdamOptions> {
+  protected abstract readonly decoupled: boolean;
+
+  protected override stepGroup(group: ParamGroup<AdamOptions>): void {
+    const { amsgrad, betas, eps, lr, maximize, weightDecay } = group;
+    for (const trained of trainedByDeviceAndDtype(this.constructor.name, group.params)) {
+      const states = trained.map(({ parameter }) =>
+        this.stateOf(parameter, (tensor) => newState(tensor, amsgrad)),
+      );
+      const steps = pick(states, "step");
+      callInPlace("aten::_foreach_add_", "Scalar", steps, 1);
+      callInPlace(
+        this.decoupled ? "aten::_fused_adamw_" : "aten::_fused_adam_",
+        "",
+        trained.map(({ parameter }) => parameter),
+        trained.map(({ gradient }) => gradient),
+        pick(states, "exp_avg"),
+        pick(states, "exp_avg_sq"),
+        amsgrad ? pick(states, "max_exp_avg_sq") : [],
+        steps,
+        lr,
+        betas[0],
+        betas[1],
+        weightDecay,
+        eps,
+        amsgrad,
+        maximize,
+      );
+    }
+  }
+
+  protected override checkOptions(group: ParamGroup<AdamOptions>): void {
+    const name = this.constructor.name;
+    checkOption(name, "lr", group.lr);
+    checkOption(name, "eps", group.eps);
+    checkOption(name, "weightDecay", group.weightDecay);
+    checkOption(name, "betas[0]", group.betas[0], { below: 1 });
+    checkOption(name, "betas[1]", group.betas[1], { below: 1 });
+  }
+
+  protected override groupState(group: ParamGroup<AdamOptions>): Record<string, unknown> {
+    return {
+      lr: group.lr,
+      betas: [...group.betas],
+      eps: group.eps,
+      weight_decay: group.weightDecay,
+      amsgrad: group.amsgrad,
+      maximize: group.maximize,
+      foreach: null,
+      capturable: false,
+      differentiable: false,
+      fused: true,
+      decoupled_weight_decay: this.decoupled,
+    };
+  }
+
+  protected override groupOptions(state: GroupState): Required<AdamOptions> {
+    const { defaults } = this;
+    const decoupled = savedOption(state, "decoupled_weight_decay", this.decoupled);
+    if (decoupled !== this.decoupled) {
+      throw stateError(
+        `The state dict is of ${decoupled ? "AdamW" : "Adam"} (decoupled_weight_decay is ${decoupled}); one of ${this.constructor.name} was expected.`,
+      );
+    }
+    return {
+      lr: savedOption(state, "lr", defaults.lr),
+      betas: savedBetas(state, defaults.betas),
+      eps: savedOption(state, "eps", defaults.eps),
+      weightDecay: savedOption(state, "weight_decay", defaults.weightDecay),
+      amsgrad: savedOption(state, "amsgrad", defaults.amsgrad),
+      maximize: savedOption(state, "maximize", defaults.maximize),
+    };
+  }
+
+  protected override stateLayout({ amsgrad }: Required<AdamOptions>): StateLayout {
+    return {
+      shaped: ["exp_avg", "exp_avg_sq", ...(amsgrad ? ["max_exp_avg_sq"] : [])],
+      step: true,
+    };
+  }
+}
+
+/** Adam (Kingma and Ba, 2014), by libtorch's fused operator: one call a step for each group. */
+export class Adam extends FusedAdam {
+  protected override readonly decoupled = false;
+
+  constructor(params: ParamsOrGroups<AdamOptions>, options: AdamOptions = {}) {
+    super(params, withDefaults(options, 0));
+  }
+}
+
+/** Adam with decoupled weight decay (Loshchilov and Hutter, 2017), by libtorch's fused operator. */
+export class AdamW extends FusedAdam {
+  protected override readonly decoupled = true;
+
+  constructor(params: ParamsOrGroups<AdamOptions>, options: AdamOptions = {}) {
+    super(params, withDefaults(options, 0.01));
+  }
+}
+
+function withDefaults(
+  {
+    lr = 1e-3,
+    betas = [0.9, 0.999],
+    eps = 1e-8,
+    weightDecay,
+    amsgrad = false,
+    maximize = false,
+  }: AdamOptions,
+  defaultWeightDecay: number,
+): Required<AdamOptions> {
+  return { lr, betas, eps, weightDecay: weightDecay ?? defaultWeightDecay, amsgrad, maximize };
+}
+
+function newState(parameter: Tensor, amsgrad: boolean): ParamState {
+  return {
+    // The fused operators keep the counter as a tensor beside the parameter.
+    step: torch.zeros([], { dtype: "float32", device: parameter.device }),
+    exp_avg: torch.zerosLike(parameter, { memoryFormat: "preserve_format" }),
+    exp_avg_sq: torch.zerosLike(parameter, { memoryFormat: "preserve_format" }),
+    ...(amsgrad && {
+      max_exp_avg_sq: torch.zerosLike(parameter, { memoryFormat: "preserve_format" }),
+    }),
+  };
+}
+
+function pick(states: readonly ParamState[], key: string): Tensor[] {
+  return states.map((entries) => entries[key] as Tensor);
+}
+
+function savedBetas(
+  state: GroupState,
+  fallback: readonly [number, number],
+): readonly [number, number] {
+  const { betas } = state;
+  if (betas === undefined) {
+    return fallback;
+  }
+  if (
+    !Array.isArray(betas) ||
+    betas.length !== 2 ||
+    betas.some((beta) => typeof beta !== "number")
+  ) {
+    throw stateError(`param_groups' betas must be two numbers; got ${JSON.stringify(betas)}.`);
+  }
+  return betas as unknown as readonly [number, number];
+}
