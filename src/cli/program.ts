@@ -1,0 +1,30 @@
+import { Command } from "commander";
+import { packageVersion } from "../version.js";
+import { addCompareCommand } from "./compare.js";
+import { addDoctorCommand } from "./doctor.js";
+import { addGenerateCommand } from "./generate.js";
+import { addReportCommand } from "./report.js";
+import { addTrainCommand } from "./train.js";
+
+/** Tells the caller which status the process is to end with. */
+export type SetStatus = (status: number) => void;
+
+/**
+ * The command line. Nothing that loads libtorch is imported before a command needs it, so that `--help`
+ * is quick and works where libtorch is missing.
+ */
+export function createProgram(setStatus: SetStatus): Command {
+  const program = new Command("wavegpt")
+    .description("Train WaveGPT language models and write text with them.")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print help")
+    .helpCommand("help [command]", "print help for a command")
+    .showHelpAfterError("Run it with --help to see what it takes.")
+    .exitOverride();
+  addTrainCommand(program, setStatus);
+  addGenerateCommand(program);
+  addCompareCommand(program, setStatus);
+  addReportCommand(program);
+  addDoctorCommand(program, setStatus);
+  return program;
+}

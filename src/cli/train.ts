@@ -1,0 +1,35 @@
+import type { Command } from "commander";
+import type { SettingsInput } from "../config/settings.js";
+import { interruptible } from "./interrupt.js";
+import type { SetStatus } from "./program.js";
+import { createReporter } from "./reporter.js";
+import { addRunOptions, folderOptions, type RunOptions } from "./run-options.js";
+import { addSettingFlags, givenSettings } from "./setting-flags.js";
+
+/** `wavegpt train` */
+export function addTrainCommand(program: Command, setStatus: SetStatus): void {
+  const command = program
+    .command("train")
+    .description("Train a model on Tiny Shakespeare, or on your own text with --data.");
+  addRunOptions(command, "run");
+  addSettingFlags(command);
+  command.action(async (options: RunOptions & Record<string, unknown>) => {
+    const folder = folderOptions(options);
+    const { train } = await import("../train.js");
+    const reporter = createReporter({ json: options.json ?? false });
+    const interrupt = interruptible(reporter.notice);
+    try {
+      const result = await train(givenSettings(options) as SettingsInput, {
+        preset: options.preset,
+        config: options.config,
+        ...folder,
+        signal: interrupt.signal,
+        onEvent: reporter.event,
+      });
+      if (!result.finished) setStatus(130);
+    } finally {
+      interrupt.release();
+      reporter.close();
+    }
+  });
+}

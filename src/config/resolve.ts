@@ -1,0 +1,114 @@
+import type * as z from "zod";
+import { type FileSettings, readConfigFile } from "./file.js";
+import { DEFAULT_PRESET, presetNamed } from "./presets.js";
+import { flagOf, type Settings, type SettingsInput, settingsSchema } from "./settings.js";
+import { UsageError } from "./usage-error.js";
+
+/** Where settings come from; each overrides those before it. */
+export interface SettingSources {
+  /** A preset's name; default: the file's, or `shakespeare`. */
+  readonly preset?: string | undefined;
+  /** Path of a TOML or JSON file. */
+  readonly config?: string | undefined;
+  /** Settings given one by one (flags). */
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
+export interface ResolvedSettings {
+  readonly preset: string;
+  readonly settings: Settings;
+}
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key],
+    input,
+  );
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}
+
+function sentence(issue: z.core.$ZodIssue, input: unknown): string {
+  const name = String(issue.path[0] ?? "settings");
+  const value = JSON.stringify(valueAt(input, issue.path)) ?? "nothing";
+  // A union reports its branches; the last is the one with bounds.
+  const inner = issue.code === "invalid_union" ? (issue.errors.at(-1)?.[0] ?? issue) : issue;
+  const expected = lowerFirst(
+    inner.message.replace(/^Invalid (input|option): /, "").replace(/, received .*$/, ""),
+  )
+    .replaceAll('"|"', '", "')
+    .replace("expected int", "expected a whole number")
+    .replace(/expected (number|string) to (be|have) /, "expected $2 ".replace("$2 ", ""))
+    .replace(/>=(\d)/, "at least $1")
+    .replace(/<=(\d)/, "at most $1")
+    .replace(/>(\d)/, "more than $1")
+    .replace(/<(\d)/, "less than $1")
+    .replace(/^too (small|big): /, "");
+  return `${name} (${flagOf(name)}): ${expected}, got ${value}.`;
+}
+
+function checkTogether(settings: Settings): void {
+  const problems: string[] = [];
+  if (settings.nEmbd % settings.nHeads !== 0) {
+    problems.push(
+      `nHeads (--n-heads): expected a divisor of the width ${settings.nEmbd}, got ${settings.nHeads}.`,
+    );
+  }
+  if (settings.batchSize % settings.accumulate !== 0) {
+    problems.push(
+      `accumulate (--accumulate): expected a divisor of the batch size ${settings.batchSize}, got ${settings.accumulate}.`,
+    );
+  }
+  if (settings.unknown !== undefined && [...settings.unknown].length !== 1) {
+    problems.push(
+      `unknown (--unknown): expected one character, got ${JSON.stringify(settings.unknown)}.`,
+    );
+  }
+  if (settings.minLearningRate > settings.learningRate) {
+    problems.push(
+      `minLearningRate (--min-learning-rate): expected at most the learning rate ${settings.learningRate}, got ${settings.minLearningRate}.`,
+    );
+  }
+  if (problems.length > 0) throw new UsageError(problems.join(" "));
+}
+
+/**
+ * Fills in defaults and checks every value.
+ * @throws UsageError that names each wrong setting, its flag, what was expected and what came.
+ */
+export function checkSettings(input: Readonly<Record<string, unknown>>): Settings {
+  const result = settingsSchema.safeParse(input);
+  if (!result.success) {
+    const issues = result.error.issues.flatMap((issue) =>
+      issue.code === "unrecognized_keys"
+        ? issue.keys.map((key) => `Unknown setting ${JSON.stringify(key)}.`)
+        : [sentence(issue, input)],
+    );
+    throw new UsageError(issues.join(" "));
+  }
+  checkTogether(result.data);
+  return result.data;
+}
+
+/**
+ * The settings of a run: preset, then file, then single settings.
+ * @throws UsageError on an unknown preset, key or value.
+ */
+export function resolveSettings(sources: SettingSources = {}): ResolvedSettings {
+  const file: FileSettings = sources.config
+    ? readConfigFile(sources.config)
+    : { preset: undefined, settings: {} };
+  const preset = sources.preset ?? file.preset ?? DEFAULT_PRESET;
+  const merged: Record<string, unknown> = { ...presetNamed(preset), ...file.settings };
+  for (const [name, value] of Object.entries(sources.settings ?? {})) {
+    if (value !== undefined) merged[name] = value;
+  }
+  return { preset, settings: checkSettings(merged) };
+}
+
+/** Settings with their defaults, without any preset. */
+export function defaultSettings(): Settings {
+  return settingsSchema.parse({} satisfies SettingsInput);
+}

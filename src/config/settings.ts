@@ -1,0 +1,321 @@
+import * as z from "zod";
+import { BLOCK_FORMS, DEFAULT_BLOCK, WAVENET_MODES } from "../model/config.js";
+
+/** The headings under which `--help` lists the settings. */
+export type SettingGroup = "Model" | "Data" | "Training" | "Learning rate" | "Reports" | "Machine";
+
+/** What every setting carries beside its type and default. */
+export interface SettingMeta {
+  /** One sentence, without a full stop, for `--help` and the documentation. */
+  readonly description: string;
+  readonly group: SettingGroup;
+  /** What stands for the value in `--help`, e.g. `N`. */
+  readonly value?: string;
+  /** What `--help` shows where the default depends on something else. */
+  readonly derived?: string;
+}
+
+const describe = <T extends z.ZodType>(
+  schema: T,
+  group: SettingGroup,
+  description: string,
+  more: Omit<SettingMeta, "group" | "description"> = {},
+): T => schema.meta({ group, description, ...more });
+
+const count = () => z.int().min(1);
+/** A number of steps; below 1, a fraction of the whole run. */
+const span = () =>
+  z
+    .number()
+    .positive()
+    .refine((n) => n < 1 || Number.isInteger(n), {
+      message: "expected a whole number of steps, or a fraction of the run between 0 and 1",
+    });
+
+/**
+ * Every setting of a training run: its type, bounds, default, description and (from its name) its flag.
+ * Configuration files use the same names; `nEmbd`, `n-embd` and `n_embd` are one key.
+ */
+export const settingsSchema = z.strictObject({
+  // Model
+  model: describe(
+    z.enum(["wavegpt", "gpt"]).default("wavegpt"),
+    "Model",
+    "Which model to train: WaveGPT, or the same GPT without its WaveNet",
+  ),
+  wavenet: describe(
+    z.enum(WAVENET_MODES).default("previous"),
+    "Model",
+    "What WaveGPT's WaveNet reads: the tokens before the block",
+  ),
+  wavenetLayers: describe(count().optional(), "Model", "Layers of the WaveNet", {
+    value: "N",
+    derived: "as many as the block needs, at most 3",
+  }),
+  wavenetReshapeFactor: describe(
+    count().default(4),
+    "Model",
+    "How many neighbouring positions each layer of the WaveNet folds into one",
+    { value: "N" },
+  ),
+  block: describe(
+    z.enum(BLOCK_FORMS).default(DEFAULT_BLOCK),
+    "Model",
+    "Form of a decoder block: the reference's, or layer norms before attention and feed-forward",
+  ),
+  nEmbd: describe(count().default(128), "Model", "Width of the model (C)", { value: "N" }),
+  nHeads: describe(count().default(4), "Model", "Attention heads; must divide the width", {
+    value: "N",
+  }),
+  nLayers: describe(count().default(4), "Model", "Decoder blocks", { value: "N" }),
+  blockSize: describe(
+    count().default(64),
+    "Model",
+    "Tokens the model attends to, and of a training sequence",
+    { value: "N" },
+  ),
+  dropout: describe(
+    z.number().min(0).lt(1).default(0.2),
+    "Model",
+    "Probability with which dropout zeroes an activation while training",
+    { value: "P" },
+  ),
+
+  // Data
+  data: describe(
+    z.string().min(1).optional(),
+    "Data",
+    "A text file, or a folder of .txt files, to train on",
+    { value: "FILE|DIR", derived: "Tiny Shakespeare" },
+  ),
+  trainFraction: describe(
+    z.number().gt(0).lt(1).default(0.8),
+    "Data",
+    "Share of the text, from its beginning, to train on; the rest is held out",
+    { value: "P" },
+  ),
+  unknown: describe(
+    z.string().min(1).optional(),
+    "Data",
+    "Character that stands for characters the training text lacks",
+    { value: "CHAR", derived: "they are an error" },
+  ),
+  batchSize: describe(count().default(32), "Data", "Sequences an optimizer step learns from", {
+    value: "N",
+  }),
+  accumulate: describe(
+    count().default(1),
+    "Data",
+    "Parts in which a batch is computed, adding up gradients: same result, less memory",
+    { value: "N" },
+  ),
+
+  // Training
+  epochs: describe(z.number().positive().default(10), "Training", "Passes over the training text", {
+    value: "N",
+  }),
+  stepsPerEpoch: describe(
+    count().optional(),
+    "Training",
+    "Optimizer steps that count as an epoch",
+    {
+      value: "N",
+      derived: "as many as the text fills",
+    },
+  ),
+  steps: describe(count().optional(), "Training", "Optimizer steps in all, instead of epochs", {
+    value: "N",
+    derived: "epochs times steps per epoch",
+  }),
+  weightDecay: describe(z.number().min(0).default(0.01), "Training", "AdamW's weight decay", {
+    value: "X",
+  }),
+  beta1: describe(
+    z.number().min(0).lt(1).default(0.9),
+    "Training",
+    "AdamW's decay of the gradient's mean",
+    { value: "X" },
+  ),
+  beta2: describe(
+    z.number().min(0).lt(1).default(0.999),
+    "Training",
+    "AdamW's decay of the gradient's square",
+    { value: "X" },
+  ),
+  eps: describe(z.number().positive().default(1e-8), "Training", "AdamW's epsilon", { value: "X" }),
+  clip: describe(
+    z.number().min(0).default(0),
+    "Training",
+    "Largest norm of the gradient; larger ones are scaled down, 0 leaves all as they are",
+    { value: "X" },
+  ),
+  seed: describe(
+    z.int().min(0).default(1337),
+    "Training",
+    "Seed of the initial weights, dropout, the order of the data and the samples",
+    { value: "N" },
+  ),
+
+  // Learning rate
+  learningRate: describe(
+    z.number().positive().default(3e-4),
+    "Learning rate",
+    "The (highest) learning rate",
+    { value: "X" },
+  ),
+  schedule: describe(
+    z
+      .enum(["constant", "step", "multi-step", "linear-warmup", "cosine", "warmup-stable-decay"])
+      .default("multi-step"),
+    "Learning rate",
+    "How the learning rate changes over the run",
+  ),
+  warmupSteps: describe(
+    z.union([z.literal(0), span()]).default(0),
+    "Learning rate",
+    "Steps (below 1: share of the run) over which the rate rises from near 0",
+    { value: "N" },
+  ),
+  milestones: describe(
+    z.array(span()).min(1).default([0.7]),
+    "Learning rate",
+    "multi-step: when (steps, or shares of the run) the rate is multiplied by gamma",
+    { value: "N,N" },
+  ),
+  stepSize: describe(
+    span().default(0.25),
+    "Learning rate",
+    "step: steps (below 1: share of the run) between two multiplications by gamma",
+    { value: "N" },
+  ),
+  gamma: describe(
+    z.number().positive().default(0.1),
+    "Learning rate",
+    "step, multi-step: what the rate is multiplied by",
+    { value: "X" },
+  ),
+  decaySteps: describe(
+    span().default(0.2),
+    "Learning rate",
+    "warmup-stable-decay: steps (below 1: share of the run) of the final fall",
+    { value: "N" },
+  ),
+  minLearningRate: describe(
+    z.number().min(0).default(0),
+    "Learning rate",
+    "cosine, warmup-stable-decay: the rate at the end",
+    { value: "X" },
+  ),
+
+  // Reports
+  logEvery: describe(
+    count().default(10),
+    "Reports",
+    "Steps between two lines of training loss; the line is their mean",
+    { value: "N" },
+  ),
+  evalEvery: describe(count().optional(), "Reports", "Steps between two evaluations", {
+    value: "N",
+    derived: "once an epoch",
+  }),
+  evalBatches: describe(
+    z.int().min(0).default(0),
+    "Reports",
+    "Batches of held-out text an evaluation takes, always the same; 0 takes all of it",
+    { value: "N" },
+  ),
+  sampleTokens: describe(
+    z.int().min(0).default(200),
+    "Reports",
+    "Tokens of sample text written at each evaluation; 0 writes none",
+    { value: "N" },
+  ),
+  samplePrompt: describe(z.string().default("\n"), "Reports", "What the samples continue", {
+    value: "TEXT",
+  }),
+  checkpointEvery: describe(
+    z.int().min(0).default(500),
+    "Reports",
+    "Steps between two checkpoints; 0 keeps just the last step's",
+    { value: "N" },
+  ),
+  keepCheckpoints: describe(count().default(2), "Reports", "How many checkpoints are kept", {
+    value: "N",
+  }),
+
+  // Machine
+  device: describe(
+    z.enum(["auto", "cpu", "cuda", "mps"]).default("auto"),
+    "Machine",
+    "Where to compute; auto takes a GPU if there is one",
+  ),
+  dtype: describe(
+    z.enum(["float32", "bfloat16"]).default("float32"),
+    "Machine",
+    "What to compute in; with bfloat16, weights stay float32",
+  ),
+  threads: describe(
+    z.int().min(0).default(0),
+    "Machine",
+    "CPU threads; 0 leaves the number to libtorch",
+    { value: "N" },
+  ),
+});
+
+/** All settings of a run, complete. */
+export type Settings = z.output<typeof settingsSchema>;
+/** Settings as a caller gives them: those left out take their defaults. */
+export type SettingsInput = z.input<typeof settingsSchema>;
+export type SettingName = keyof Settings;
+
+/** The kind of value a setting takes, for reading it from a flag. */
+export type SettingKind = "number" | "numbers" | "string" | "choice";
+
+/** A setting as the command line sees it. */
+export interface SettingDescription extends SettingMeta {
+  readonly name: SettingName;
+  /** E.g. `--batch-size`. */
+  readonly flag: string;
+  readonly kind: SettingKind;
+  readonly choices: readonly string[];
+}
+
+/** `batchSize` -> `--batch-size`. */
+export function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+function innermost(schema: z.ZodType): z.ZodType {
+  let inner = schema;
+  while (inner instanceof z.ZodDefault || inner instanceof z.ZodOptional) {
+    inner = inner.unwrap() as z.ZodType;
+  }
+  return inner;
+}
+
+function kindOf(schema: z.ZodType): SettingKind {
+  switch (innermost(schema).def.type) {
+    case "string":
+      return "string";
+    case "enum":
+      return "choice";
+    case "array":
+      return "numbers";
+    default:
+      return "number";
+  }
+}
+
+/** Every setting, in the order of `--help`. */
+export function describeSettings(): SettingDescription[] {
+  return Object.entries(settingsSchema.shape).map(([name, schema]) => {
+    const inner = innermost(schema);
+    return {
+      ...(schema.meta() as unknown as SettingMeta),
+      name: name as SettingName,
+      flag: flagOf(name),
+      kind: kindOf(schema),
+      choices: inner instanceof z.ZodEnum ? inner.options.map(String) : [],
+    };
+  });
+}

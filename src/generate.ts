@@ -1,0 +1,95 @@
+import { torch } from "../lib/index.js";
+import { Random } from "./data/random.js";
+import type { LanguageModel } from "./model/index.js";
+import { checkSampling, type SamplingOptions, sampleToken } from "./sampling.js";
+import type { Tokenizer } from "./tokenizer/index.js";
+
+export interface GenerateOptions extends SamplingOptions {
+  /** The text to continue; where it is empty, the model starts from a line break. */
+  readonly prompt?: string;
+  /** How many tokens to add. Default 500. */
+  readonly tokens?: number;
+  /** Default 1337. */
+  readonly seed?: number;
+}
+
+/** What a model continues where there is no prompt: a line break, or else its first token. */
+function opening(tokenizer: Tokenizer): ArrayLike<number> {
+  try {
+    return tokenizer.encode("\n");
+  } catch {
+    return [0];
+  }
+}
+
+/** The logits that follow `ids`, as numbers. */
+function nextLogits(model: LanguageModel, ids: readonly number[]): ArrayLike<number> {
+  using _ = torch.scope();
+  const device = model.parameters()[0]!.device;
+  const { blockSize } = model.config;
+  const row = (tokens: readonly number[]) =>
+    torch.tensor([[...tokens]], { dtype: "int64", device });
+  // The window, and as many tokens before it: what the WaveNet reads.
+  const start = Math.max(0, ids.length - blockSize);
+  const before = ids.slice(Math.max(0, start - blockSize), start);
+  const { logits } = torch.noGrad(() =>
+    model.forward(row(ids.slice(start)), {
+      previous: before.length > 0 ? row(before) : null,
+      lastOnly: true,
+    }),
+  );
+  return logits.reshape([-1]).to("float32").cpu().toTypedArray() as Float32Array;
+}
+
+/**
+ * Continues a sequence of tokens, one at a time, each drawn given all before it (the window and the
+ * context before the window). Dropout is off meanwhile; libtorch's random stream is left alone.
+ * @throws WaveGPTError ERR_WAVEGPT_ARGUMENT for an option out of its range
+ */
+export function* generateTokens(
+  model: LanguageModel,
+  prompt: ArrayLike<number>,
+  options: GenerateOptions = {},
+): Generator<number> {
+  checkSampling(options);
+  const random = new Random(options.seed ?? 1337);
+  const ids = Array.from(prompt);
+  const wasTraining = model.training;
+  for (let i = 0; i < (options.tokens ?? 500); i++) {
+    model.eval();
+    let logits: ArrayLike<number>;
+    try {
+      logits = nextLogits(model, ids);
+    } finally {
+      model.train(wasTraining);
+    }
+    const id = sampleToken(logits, random.uint32() / 2 ** 32, options);
+    ids.push(id);
+    yield id;
+  }
+}
+
+/**
+ * Continues a text, piece by piece as it is made; the prompt itself is not repeated.
+ *
+ *     for (const piece of generate(model, tokenizer, { prompt: "ROMEO:", tokens: 200 })) process.stdout.write(piece);
+ *
+ * @throws WaveGPTError ERR_WAVEGPT_UNKNOWN_CHARACTER where the prompt has a character the vocabulary lacks
+ */
+export function* generate(
+  model: LanguageModel,
+  tokenizer: Tokenizer,
+  options: GenerateOptions = {},
+): Generator<string> {
+  const prompt = options.prompt ? tokenizer.encode(options.prompt) : opening(tokenizer);
+  let held: number[] = [];
+  for (const id of generateTokens(model, prompt, options)) {
+    held.push(id);
+    const piece = tokenizer.decode(held);
+    // A token may end within a character: wait for the rest of it.
+    if (piece.endsWith("\ufffd") && held.length < 4) continue;
+    held = [];
+    yield piece;
+  }
+  if (held.length > 0) yield tokenizer.decode(held);
+}

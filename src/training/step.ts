@@ -1,0 +1,73 @@
+import { nn, type optim, type Tensor } from "../../lib/index.js";
+import { type Batch, IGNORED_TARGET } from "../data/index.js";
+import type { LanguageModel } from "../model/index.js";
+import type { Precision } from "./precision.js";
+
+/** A loss or norm that stays on the device until someone asks for its number. */
+export interface StepResult {
+  /** Mean loss over the batch, in nats: a scalar of the innermost scope. */
+  readonly loss: Tensor;
+  /** The gradient's norm before clipping, where clipping is on: a scalar of the innermost scope. */
+  readonly gradientNorm: Tensor | null;
+}
+
+export interface StepOptions {
+  /** In how many parts the batch is computed. */
+  readonly accumulate: number;
+  /** Largest norm of the gradient; 0 does not clip. */
+  readonly clip: number;
+  readonly precision: Precision;
+}
+
+/** Cuts a batch into parts of equal rows, with each part's share of the counted targets. */
+function parts(batch: Batch, count: number): { part: Batch; share: Tensor | number }[] {
+  if (count === 1) return [{ part: batch, share: 1 }];
+  const rows = batch.rows / count;
+  return Array.from({ length: count }, (_, i) => {
+    const cut = (tensor: Tensor) => tensor.narrow(0, i * rows, rows);
+    const y = cut(batch.y);
+    return {
+      part: {
+        x: cut(batch.x),
+        previous: cut(batch.previous),
+        previousMask: batch.previousMask && cut(batch.previousMask),
+        y,
+        rows,
+        targets: batch.targets / count,
+      },
+      // Rows at the ends of the text count fewer targets, so parts need not weigh the same.
+      share: y.ne(IGNORED_TARGET).sum().div(batch.targets),
+    };
+  });
+}
+
+/**
+ * One optimizer step. Call it inside a scope: what it makes, its result included, belongs to that scope.
+ * However many parts the batch is computed in, the gradient is that of the mean loss over the batch.
+ */
+export function trainStep(
+  model: LanguageModel,
+  optimizer: optim.Optimizer,
+  batch: Batch,
+  { accumulate, clip, precision }: StepOptions,
+): StepResult {
+  optimizer.zeroGrad();
+  let total: Tensor | null = null;
+  for (const { part, share } of parts(batch, accumulate)) {
+    const mean = precision(
+      () =>
+        model.forward(part.x, {
+          previous: part.previous,
+          previousMask: part.previousMask,
+          targets: part.y,
+        }).loss,
+    );
+    const loss = share === 1 ? mean : mean.mul(share);
+    loss.backward();
+    const value: Tensor = loss.detach();
+    total = total === null ? value : total.add(value);
+  }
+  const gradientNorm = clip > 0 ? nn.clipGradNorm_(model.parameters(), clip) : null;
+  optimizer.step();
+  return { loss: total!, gradientNorm };
+}
