@@ -22,13 +22,13 @@ function plausible(argument, pool, rng, coherent) {
   if (argument.optional && rng() < 0.4) return null;
   const make = ARGUMENTS[argument.base] ?? junk;
   const element = () =>
-    coherent && argument.base === "Tensor" ? pool.coherent(argument.name, rng) : make(pool, rng, coherent);
+    coherent && argument.base === "Tensor"
+      ? pool.coherent(argument.name, rng)
+      : make(pool, rng, coherent);
   if (!argument.list) return element();
   if (argument.size > 0 && rng() < 0.2) return element();
   const length = argument.size > 0 && rng() < 0.9 ? argument.size : Math.floor(rng() * 4);
-  return Array.from({ length }, () =>
-    argument.elementOptional && rng() < 0.3 ? null : element(),
-  );
+  return Array.from({ length }, () => (argument.elementOptional && rng() < 0.3 ? null : element()));
 }
 
 function drawArguments(operator, pool, rng) {

@@ -13,7 +13,19 @@ export function random(seed) {
 
 const pick = (items, rng) => items[Math.floor(rng() * items.length)];
 
-const SHAPES = [[], [0], [1], [3], [7], [2, 3], [4, 4], [0, 3], [2, 3, 4], [1, 3, 8, 8], [2, 2, 3, 4, 5]];
+const SHAPES = [
+  [],
+  [0],
+  [1],
+  [3],
+  [7],
+  [2, 3],
+  [4, 4],
+  [0, 3],
+  [2, 3, 4],
+  [1, 3, 8, 8],
+  [2, 2, 3, 4, 5],
+];
 // float32 more often than the others: it reaches most kernels.
 const DTYPES = [6, 6, 6, 6, 6, 7, 15, 5, 4, 4, 4, 3, 2, 1, 0, 11, 9, 10, 27, 24];
 
@@ -49,7 +61,12 @@ export function buildPool(binding, rng) {
     const values = dtype >= 5 && dtype <= 10 ? randn(shape) : randint(-3, 9, shape);
     add(to(values, dtype), `dtype${dtype}[${shape}]`);
   }
-  for (const shape of [[2, 3], [4, 4], [1, 3, 8, 8]]) add(randn(shape), `float[${shape}]`);
+  for (const shape of [
+    [2, 3],
+    [4, 4],
+    [1, 3, 8, 8],
+  ])
+    add(randn(shape), `float[${shape}]`);
   for (const shape of [[3], [2, 3], [4]]) add(randint(0, 3, shape), `index[${shape}]`);
   add(randint(-1000000, 1000000, [2, 3]), "wild index[2,3]");
   special("transposed[4,3]", () => transpose(randn([3, 4]), 0, 1));
@@ -72,26 +89,59 @@ export function buildPool(binding, rng) {
   const shape = pick(SHAPES, rng);
   const common = Array.from({ length: 3 }, () => randn(shape));
   if (shape.length === 2) common.push(randn([shape[1], shape[1]]), randn([shape[1]]));
-  if (shape.length > 2) common.push(randn([2, shape[1], 3, 3].slice(0, shape.length)), randn([shape[1]]));
+  if (shape.length > 2)
+    common.push(randn([2, shape[1], 3, 3].slice(0, shape.length)), randn([shape[1]]));
   for (const handle of common) add(handle, `common[${binding.shape(handle)}]`);
-  const indices = [to(randint(0, Math.max(1, shape[0] ?? 1), shape), 4), to(randint(-2, 12, [3]), 4)];
+  const indices = [
+    to(randint(0, Math.max(1, shape[0] ?? 1), shape), 4),
+    to(randint(-2, 12, [3]), 4),
+  ];
   for (const handle of indices) add(handle, `indices[${binding.shape(handle)}]`);
   return {
     tensors,
     names,
     /** Mostly of one shape and dtype; integers where the argument's name asks for them. */
     coherent: (name, rng) =>
-      pick(/ind|offset|target|lengths|size|split|bins|repeats/.test(name) && rng() < 0.8 ? indices : common, rng),
+      pick(
+        /ind|offset|target|lengths|size|split|bins|repeats/.test(name) && rng() < 0.8
+          ? indices
+          : common,
+        rng,
+      ),
   };
 }
 
 const SMALL = [0, 1, 2, 3, 1, 0, 2, 1, 4, 5, 8, -1, -1, -2];
-const LARGE = [64, -100, 2 ** 31, -(2 ** 31), 2 ** 53 - 1, 9223372036854775807n, -9223372036854775808n];
+const LARGE = [
+  64,
+  -100,
+  70000,
+  2 ** 40,
+  -(2 ** 31),
+  2 ** 53 - 1,
+  9223372036854775807n,
+  -9223372036854775808n,
+];
 const integer = (_, rng, coherent = false) =>
   pick(rng() < (coherent ? 0.03 : 0.2) ? LARGE : SMALL, rng);
 const float = (_, rng) =>
   pick([0, 1, 0.5, -0.5, 2, 1e-5, 1e30, -1, Number.NaN, Number.POSITIVE_INFINITY], rng);
-const STRINGS = ["", "none", "mean", "sum", "constant", "ij,jk->ik", "floor", "bilinear", "constant", "\u0000", "ü".repeat(300), "left", "linear", "tanh"];
+const STRINGS = [
+  "",
+  "none",
+  "mean",
+  "sum",
+  "constant",
+  "ij,jk->ik",
+  "floor",
+  "bilinear",
+  "constant",
+  "\u0000",
+  "ü".repeat(300),
+  "left",
+  "linear",
+  "tanh",
+];
 
 /** By the schema's base type. */
 export const ARGUMENTS = {
@@ -110,8 +160,31 @@ export const ARGUMENTS = {
 };
 
 const JUNK = [
-  undefined, null, 0, -1, 1.5, Number.NaN, 1e308, 4294967296, 4294967297, 2 ** 53, true, "text", "", 1n, -(1n << 70n),
-  [], [[]], [null], ["a"], {}, { re: "x" }, new Float32Array(3), new Date(0), Symbol.iterator, () => 1,
+  undefined,
+  null,
+  0,
+  -1,
+  1.5,
+  Number.NaN,
+  1e308,
+  4294967296,
+  4294967297,
+  2 ** 53,
+  true,
+  "text",
+  "",
+  1n,
+  -(1n << 70n),
+  [],
+  [[]],
+  [null],
+  ["a"],
+  {},
+  { re: "x" },
+  new Float32Array(3),
+  new Date(0),
+  Symbol.iterator,
+  () => 1,
 ];
 
 /** A value of any type at all; sometimes a tensor where none belongs. */
