@@ -1,0 +1,44 @@
+// Run as a worker thread by workers.test.ts: computes in a loop and reports sums, or fills memory and waits.
+import { parentPort, workerData } from "node:worker_threads";
+import { binding } from "../../dist/lib/binding.js";
+
+const aten = (name, overload = "") => {
+  const operator = binding.findOperator(`aten::${name}`, overload);
+  return (...args) => binding.call(operator.id, ...args);
+};
+const randn = aten("randn");
+const mm = aten("mm");
+const sum = aten("sum");
+
+if (workerData.mode === "hold") {
+  const held = [];
+  for (let at = 0; at < workerData.tensors; at++) held.push(aten("ones")([1 << 20]));
+  parentPort.postMessage({ handles: binding.memory().handles, bytes: binding.memory().bytes });
+  setInterval(() => held.length, 1000);
+} else {
+  const generator = binding.createGenerator("cpu");
+  binding.generatorManualSeed(generator, BigInt(workerData.seed));
+  const draw = aten("randn", "generator");
+  const sums = [];
+  for (let round = 0; round < workerData.rounds; round++) {
+    const depth = binding.openScope();
+    const weights = draw([16, 16], generator);
+    binding.setRequiresGrad(weights, true);
+    const loss = sum(mm(weights, weights));
+    binding.backward([loss], null, false, false, null);
+    const gradient = binding.grad(weights, null);
+    sums.push(binding.item(sum(gradient)));
+    binding.release(gradient);
+    binding.closeScope(depth);
+    if (round === 10) parentPort.postMessage("running");
+  }
+  const failure = (() => {
+    try {
+      mm(randn([2, 3]), randn([2, 3]));
+    } catch (error) {
+      return error.code;
+    }
+    return null;
+  })();
+  parentPort.postMessage({ sums, failure, memory: binding.memory() });
+}
