@@ -1,4 +1,4 @@
 #!/usr/bin/env node
-import { main } from "../dist/src/cli/main.js";
+import { run } from "./run.js";
 
-process.exitCode = await main(process.argv.slice(2));
+await run(process.argv.slice(2));

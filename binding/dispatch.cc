@@ -6,6 +6,7 @@ namespace wavegpt {
 namespace {
 
 constexpr size_t kMaxOperatorArguments = 63;
+constexpr size_t kFewArguments = 8;
 
 napi_value operatorNames(Call& call) {
   std::vector<c10::OperatorName> names = c10::Dispatcher::singleton().getAllOpNames();
@@ -109,6 +110,15 @@ void PushArguments(napi_env env, Environment* environment, const Operator& op, s
   for (size_t at = 0; at < count; ++at) {
     const OperatorArgument& argument = op.arguments[at];
     bool absent = at >= given;
+    // First what is most common: a live tensor.
+    double handle;
+    if (!absent && argument.type.base == Base::kTensor && !argument.type.list &&
+        napi_get_value_double(env, values[at], &handle) == napi_ok) {
+      if (const at::Tensor* tensor = environment->Find(handle)) {
+        stack.emplace_back(*tensor);
+        continue;
+      }
+    }
     if (!absent) {
       napi_valuetype type;
       absent = napi_typeof(env, values[at], &type) != napi_ok || type == napi_undefined;
@@ -147,9 +157,17 @@ napi_value WriteResults(napi_env env, Environment* environment, const Operator& 
 napi_value CallOperator(napi_env env, napi_callback_info info) {
   const Operator* op = nullptr;
   try {
-    napi_value values[kMaxOperatorArguments + 1];
-    size_t given = kMaxOperatorArguments + 1;
+    // Node fills what is not given, so few are asked for first.
+    napi_value few[kFewArguments], many[kMaxOperatorArguments + 2];
+    napi_value* values = few;
+    size_t given = kFewArguments;
     Check(env, napi_get_cb_info(env, info, &given, values, nullptr, nullptr));
+    if (given > kFewArguments) {
+      values = many;
+      given = kMaxOperatorArguments + 2;
+      Check(env, napi_get_cb_info(env, info, &given, values, nullptr, nullptr));
+      given = std::min(given, kMaxOperatorArguments + 2);
+    }
     Environment* environment = Environment::From(env);
     uint32_t id = UINT32_MAX;
     if (given == 0 || napi_get_value_uint32(env, values[0], &id) != napi_ok ||
@@ -166,8 +184,7 @@ napi_value CallOperator(napi_env env, napi_callback_info info) {
     // Taken while in use: reading an array's elements may run a getter that calls another operator.
     torch::jit::Stack stack = std::move(environment->stack);
     stack.clear();
-    PushArguments(env, environment, *op, std::min(given, kMaxOperatorArguments + 1) - 1,
-                  values + 1, stack);
+    PushArguments(env, environment, *op, given - 1, values + 1, stack);
     op->handle.callBoxed(stack);
     napi_value result = WriteResults(env, environment, *op, stack);
     stack.clear();

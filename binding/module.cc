@@ -1,6 +1,7 @@
 // The binding's entry: makes this thread's environment and exports the functions.
 #include "methods.h"
 #include "operators.h"
+#include "small_block_allocator.h"
 
 namespace wavegpt {
 namespace {
@@ -29,6 +30,7 @@ extern "C"
     napi_value wavegpt_torch_init(napi_env env, napi_value exports) {
   using namespace wavegpt;
   try {
+    InstallSmallBlockAllocator();
     auto environment = std::make_unique<Environment>(env);
     Check(env,
           napi_set_instance_data(env, environment.get(), DeleteEnvironment, nullptr));

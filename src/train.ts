@@ -9,18 +9,13 @@ import { chooseDevice } from "./training/device.js";
 import { evaluate } from "./training/evaluate.js";
 import type { TrainEvent, TrainResult } from "./training/events.js";
 import { LossMeter, Stopwatch } from "./training/meter.js";
+import { openRun } from "./training/open.js";
 import { Pace } from "./training/pace.js";
 import { planRun } from "./training/plan.js";
 import { precisionOf } from "./training/precision.js";
 import { samplePrompt, sampleText } from "./training/sample.js";
 import { createSchedule } from "./training/schedule.js";
-import {
-  buildModel,
-  buildOptimizer,
-  describeRun,
-  openRun,
-  restoreLatest,
-} from "./training/setup.js";
+import { buildModel, buildOptimizer, describeRun, restoreLatest } from "./training/setup.js";
 import { checkFinite, nonFinite, type Progress, writeSnapshot } from "./training/snapshot.js";
 import { loadTrainingText } from "./training/source.js";
 import { trainStep } from "./training/step.js";

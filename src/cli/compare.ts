@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { SettingsInput } from "../config/settings.js";
 import { UsageError } from "../config/usage-error.js";
+import { planComparison } from "../training/comparison.js";
 import { interruptible } from "./interrupt.js";
 import type { SetStatus } from "./program.js";
 import { createReporter } from "./reporter.js";
@@ -26,14 +27,18 @@ export function addCompareCommand(program: Command, setStatus: SetStatus): void 
   command.action(async (options: RunOptions & { seeds?: string } & Record<string, unknown>) => {
     const folder = folderOptions(options);
     const seeds = options.seeds === undefined ? undefined : parseSeeds(options.seeds);
+    const given = givenSettings(options) as SettingsInput;
+    const { preset, config } = options;
+    // Mistakes are named before libtorch is loaded, which at first use means fetched.
+    planComparison(given, { preset, config, seeds, ...folder });
     const { compare } = await import("../compare.js");
     const { summaryTable, textTable } = await import("../report/index.js");
     const reporter = createReporter({ json: options.json ?? false });
     const interrupt = interruptible(reporter.notice);
     try {
-      const result = await compare(givenSettings(options) as SettingsInput, {
-        preset: options.preset,
-        config: options.config,
+      const result = await compare(given, {
+        preset,
+        config,
         seeds,
         ...folder,
         signal: interrupt.signal,

@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import * as z from "zod";
+import { expectation } from "../config/expectation.js";
 import { UsageError } from "../config/usage-error.js";
 
 const schema = z.object({
@@ -21,13 +22,7 @@ function check(options: Record<string, unknown>): z.output<typeof schema> {
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => {
     const name = String(issue.path[0]);
-    const expected = issue.message
-      .replace(/^Invalid (input|option): /, "")
-      .replace(/^Too (small|big): /, "")
-      .replace(/, received .*$/, "")
-      .replace("expected int", "expected a whole number")
-      .replaceAll('"|"', '", "');
-    return `${FLAGS[name] ?? `--${name}`}: ${expected}, got ${JSON.stringify(options[name])}.`;
+    return `${FLAGS[name] ?? `--${name}`}: ${expectation(issue)}, got ${JSON.stringify(options[name])}.`;
   });
   throw new UsageError(problems.join(" "));
 }

@@ -20,6 +20,9 @@ export function createProgram(setStatus: SetStatus): Command {
     .helpOption("-h, --help", "print help")
     .helpCommand("help [command]", "print help for a command")
     .showHelpAfterError("Run it with --help to see what it takes.")
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, "wavegpt: ")),
+    })
     .exitOverride();
   addTrainCommand(program, setStatus);
   addGenerateCommand(program);

@@ -6,12 +6,17 @@ import {
   type SettingName,
   type Settings,
 } from "../config/settings.js";
+import { formatRate } from "../report/format.js";
 
 /** Settings as given on the command line: not checked yet. */
 export type GivenSettings = Partial<Record<SettingName, unknown>>;
 
+/** Longer lists of choices stand in the description: beside the flag they would make the page too wide. */
+const WIDEST_CHOICES = 30;
+
 function placeholder({ choices, value, kind }: SettingDescription): string {
-  if (choices.length > 0) return choices.join("|");
+  const list = choices.join("|");
+  if (list !== "") return list.length <= WIDEST_CHOICES ? list : "NAME";
   return value ?? (kind === "number" ? "N" : "TEXT");
 }
 
@@ -19,6 +24,7 @@ function shownDefault({ name, derived }: SettingDescription, defaults: Settings)
   const value = defaults[name];
   if (value === undefined) return derived ?? "none";
   if (Array.isArray(value)) return value.join(",");
+  if (typeof value === "number") return formatRate(value);
   return typeof value === "string" && !/^[\w-]+$/.test(value)
     ? JSON.stringify(value)
     : String(value);
@@ -46,7 +52,10 @@ export function addSettingFlags(command: Command, except: readonly SettingName[]
   const defaults = resolveSettings().settings;
   for (const setting of describeSettings()) {
     if (except.includes(setting.name)) continue;
-    const help = `${setting.description} (default: ${shownDefault(setting, defaults)})`;
+    const list =
+      setting.choices.join("|").length > WIDEST_CHOICES ? setting.choices.join(", ") : "";
+    const description = list === "" ? setting.description : `${setting.description}: ${list}`;
+    const help = `${description} (default: ${shownDefault(setting, defaults)})`;
     command.addOption(
       new Option(`${setting.flag} <${placeholder(setting)}>`, help)
         .helpGroup(`${setting.group}:`)

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { SettingsInput } from "../config/settings.js";
+import { openRun } from "../training/open.js";
 import { interruptible } from "./interrupt.js";
 import type { SetStatus } from "./program.js";
 import { createReporter } from "./reporter.js";
@@ -15,13 +16,18 @@ export function addTrainCommand(program: Command, setStatus: SetStatus): void {
   addSettingFlags(command);
   command.action(async (options: RunOptions & Record<string, unknown>) => {
     const folder = folderOptions(options);
+    const given = givenSettings(options) as SettingsInput;
+    const { preset, config } = options;
+    // Mistakes are named before libtorch is loaded, which at first use means fetched.
+    const existing = folder.resume ? "resume" : folder.overwrite ? "overwrite" : "refuse";
+    openRun(given, { preset, config, out: folder.out, existing });
     const { train } = await import("../train.js");
     const reporter = createReporter({ json: options.json ?? false });
     const interrupt = interruptible(reporter.notice);
     try {
-      const result = await train(givenSettings(options) as SettingsInput, {
-        preset: options.preset,
-        config: options.config,
+      const result = await train(given, {
+        preset,
+        config,
         ...folder,
         signal: interrupt.signal,
         onEvent: reporter.event,

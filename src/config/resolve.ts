@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import { expectation } from "./expectation.js";
 import { type FileSettings, readConfigFile } from "./file.js";
 import { DEFAULT_PRESET, presetNamed } from "./presets.js";
 import { flagOf, type Settings, type SettingsInput, settingsSchema } from "./settings.js";
@@ -26,27 +27,10 @@ function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
   );
 }
 
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
-}
-
 function sentence(issue: z.core.$ZodIssue, input: unknown): string {
   const name = String(issue.path[0] ?? "settings");
   const value = JSON.stringify(valueAt(input, issue.path)) ?? "nothing";
-  // A union reports its branches; the last is the one with bounds.
-  const inner = issue.code === "invalid_union" ? (issue.errors.at(-1)?.[0] ?? issue) : issue;
-  const expected = lowerFirst(
-    inner.message.replace(/^Invalid (input|option): /, "").replace(/, received .*$/, ""),
-  )
-    .replaceAll('"|"', '", "')
-    .replace("expected int", "expected a whole number")
-    .replace(/expected (number|string) to (be|have) /, "expected $2 ".replace("$2 ", ""))
-    .replace(/>=(\d)/, "at least $1")
-    .replace(/<=(\d)/, "at most $1")
-    .replace(/>(\d)/, "more than $1")
-    .replace(/<(\d)/, "less than $1")
-    .replace(/^too (small|big): /, "");
-  return `${name} (${flagOf(name)}): ${expected}, got ${value}.`;
+  return `${name} (${flagOf(name)}): ${expectation(issue)}, got ${value}.`;
 }
 
 function checkTogether(settings: Settings): void {

@@ -1,70 +1,18 @@
 import { WaveGPTError } from "../../lib/errors.js";
 import { optim, torch } from "../../lib/index.js";
-import { resolveSettings, type SettingSources } from "../config/resolve.js";
-import { resumeSettings } from "../config/resume.js";
-import type { Settings, SettingsInput } from "../config/settings.js";
+import type { Settings } from "../config/settings.js";
 import { UsageError } from "../config/usage-error.js";
 import { createModel, type LanguageModel, pretrainedConfig } from "../model/index.js";
 import { type CheckpointFolder, clearCheckpoints, listCheckpoints } from "../run/checkpoints.js";
-import { type RunConfig, readRunConfig, writeRunConfig } from "../run/config.js";
-import {
-  checkRunFolder,
-  type ExistingRun,
-  freshRunPath,
-  type RunFolder,
-  runFolder,
-} from "../run/folder.js";
+import { writeRunConfig } from "../run/config.js";
+import type { RunFolder } from "../run/folder.js";
 import { packageVersion } from "../version.js";
 import type { TrainEvent } from "./events.js";
 import type { MeterState } from "./meter.js";
+import type { OpenedRun } from "./open.js";
 import type { Plan } from "./plan.js";
 import { type Progress, readSnapshot, type Trained } from "./snapshot.js";
 import type { TrainingText } from "./source.js";
-
-/** What is settled before anything is computed: the settings and the folder, neither touched yet. */
-export interface Opened {
-  readonly preset: string;
-  readonly settings: Settings;
-  readonly folder: RunFolder;
-  /** The run to go on with, or null for a new one. */
-  readonly resumed: { readonly config: RunConfig; readonly tokenizer: string } | null;
-}
-
-/**
- * Resolves a run's settings and checks its folder.
- * @throws UsageError
- */
-export function openRun(
-  given: SettingsInput,
-  options: {
-    readonly preset?: string | undefined;
-    readonly config?: string | undefined;
-    readonly out?: string | undefined;
-    readonly existing: ExistingRun;
-  },
-): Opened {
-  const { preset, config, out, existing } = options;
-  const sources: SettingSources = { preset, config, settings: given };
-  if (existing !== "resume") {
-    const resolved = resolveSettings(sources);
-    const path = out ?? freshRunPath(resolved.settings.model);
-    return { ...resolved, folder: checkRunFolder(path, existing), resumed: null };
-  }
-  if (out === undefined) {
-    throw new UsageError("--resume: say which run to go on with: --resume DIR.");
-  }
-  const folder = checkRunFolder(out, existing);
-  const stored = readRunConfig(folder.config);
-  const resolved = resumeSettings(stored, sources);
-  // The text is where it was when the run began, unless a place is given now.
-  const data = given.data ?? stored.text.path;
-  return {
-    preset: resolved.preset,
-    settings: { ...resolved.settings, data },
-    folder,
-    resumed: { config: stored, tokenizer: runFolder(out).tokenizer },
-  };
-}
 
 /**
  * A model with fresh weights.
@@ -110,7 +58,7 @@ export function buildOptimizer(settings: Settings, model: LanguageModel): optim.
 
 /** Writes what repeats the run: `config.json` and `tokenizer.json`. */
 export function describeRun(
-  { folder, preset, settings }: Opened,
+  { folder, preset, settings }: OpenedRun,
   text: TrainingText,
   model: LanguageModel,
   plan: Plan,

@@ -1,0 +1,322 @@
+import { existsSync, readdirSync, statfsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { availableParallelism, cpus, totalmem } from "node:os";
+import path from "node:path";
+import { cachedLibtorchRoot } from "../lib/libtorch/cache.js";
+import {
+  cacheDirectory,
+  LIBTORCH_VERSION,
+  type Libtorch,
+  locateLibtorch,
+} from "../lib/libtorch/index.js";
+import { interpreters } from "../lib/libtorch/interpreter.js";
+import {
+  cudaDriver,
+  cudaWanted,
+  glibcVersion,
+  unsupportedPlatform,
+} from "../lib/libtorch/platform.js";
+import { packageRoot } from "../lib/package-root.js";
+import { Style } from "./cli/style.js";
+import { locateCorpus } from "./data/corpus.js";
+
+/** One thing that was looked at. */
+export interface Check {
+  readonly name: string;
+  /** `"problem"`: nothing works until it is mended. `"note"`: works, with something to know. */
+  readonly status: "ok" | "note" | "problem";
+  /** What was found. */
+  readonly detail: string;
+  /** What to do about it. */
+  readonly remedy?: string;
+}
+
+export interface Diagnosis {
+  /** No check is a problem. */
+  readonly ok: boolean;
+  readonly checks: readonly Check[];
+}
+
+const NODE_NEEDED = [20, 17] as const;
+const GIGABYTE = 1e9;
+
+function ok(name: string, detail: string): Check {
+  return { name, status: "ok", detail };
+}
+
+function note(name: string, detail: string, remedy?: string): Check {
+  return { name, status: "note", detail, ...(remedy ? { remedy } : {}) };
+}
+
+function problem(name: string, detail: string, remedy?: string): Check {
+  return { name, status: "problem", detail, ...(remedy ? { remedy } : {}) };
+}
+
+function firstLine(error: unknown): string {
+  return (error as Error).message.split("\n")[0] ?? "";
+}
+
+function checkNode(): Check {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  const recent = major > NODE_NEEDED[0] || (major === NODE_NEEDED[0] && minor >= NODE_NEEDED[1]);
+  return recent
+    ? ok("Node", process.version)
+    : problem("Node", process.version, `Install Node ${NODE_NEEDED.join(".")} or newer.`);
+}
+
+function checkPlatform(): Check {
+  const glibc = glibcVersion();
+  const detail = `${process.platform}-${process.arch}${glibc === null ? "" : `, glibc ${glibc}`}`;
+  const unsupported = unsupportedPlatform();
+  return unsupported === null ? ok("Platform", detail) : problem("Platform", detail, unsupported);
+}
+
+function checkProcessor(): Check {
+  const model = cpus()[0]?.model.trim() || process.arch;
+  const gigabytes = (totalmem() / 2 ** 30).toFixed(1);
+  return ok("Processor", `${model}, ${availableParallelism()} threads, ${gigabytes} GiB of memory`);
+}
+
+function checkAddon(): Check {
+  const require = createRequire(import.meta.url);
+  const nodeGypBuild = require("node-gyp-build") as { resolve(directory: string): string };
+  const remedy = existsSync(path.join(packageRoot(), "CMakeLists.txt"))
+    ? "Build it: npm run build:binding."
+    : "Install wavegpt again; its package brings the addon for Linux, macOS and Windows.";
+  let loader: string;
+  try {
+    loader = nodeGypBuild.resolve(packageRoot());
+  } catch {
+    return problem(
+      "Addon",
+      `none for ${process.platform}-${process.arch} in ${packageRoot()}`,
+      remedy,
+    );
+  }
+  const folder = path.dirname(loader);
+  if (!readdirSync(folder).some((name) => /^wavegpt_torch\.(so|dylib|dll)$/.test(name))) {
+    return problem("Addon", `${loader}, but no wavegpt_torch library beside it`, remedy);
+  }
+  return ok("Addon", loader);
+}
+
+function checkPython(libtorchFound: boolean): Check {
+  const found = [...interpreters()];
+  const withPip = found.find((python) => python.pip !== null);
+  if (withPip) {
+    return ok(
+      "Python",
+      `${withPip.version.join(".")} with pip ${withPip.pipVersion} (${withPip.executable})`,
+    );
+  }
+  const detail =
+    found.length === 0
+      ? "none found"
+      : `${found.map((python) => python.executable).join(", ")}, without pip`;
+  const remedy =
+    "Install Python 3 with pip (Debian: apt-get install python3-pip), or set WAVEGPT_PYTHON.";
+  return libtorchFound
+    ? note("Python", `${detail} (needed only to fetch libtorch)`)
+    : problem("Python", `${detail}: libtorch is fetched through pip`, remedy);
+}
+
+function describeLibtorch(libtorch: Libtorch): string {
+  const version = libtorch.version ?? "of a version that no file beside it tells";
+  const build = libtorch.build === null ? "" : `+${libtorch.build}`;
+  return `${version}${build} from ${libtorch.origin} (${libtorch.directory})`;
+}
+
+function checkLibtorch(): { check: Check; libtorch: Libtorch | null } {
+  try {
+    const libtorch = locateLibtorch({ fetch: false });
+    return { check: ok("libtorch", describeLibtorch(libtorch)), libtorch };
+  } catch (error) {
+    const named =
+      process.env.WAVEGPT_LIBTORCH || process.env.LIBTORCH || process.env.WAVEGPT_PYTHON_TORCH;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (named || code !== "ERR_WAVEGPT_LIBTORCH_NOT_FOUND") {
+      return { check: problem("libtorch", message), libtorch: null };
+    }
+    const check =
+      process.env.WAVEGPT_NO_DOWNLOAD === "1"
+        ? problem("libtorch", message, "Unset WAVEGPT_NO_DOWNLOAD, or set WAVEGPT_LIBTORCH.")
+        : note(
+            "libtorch",
+            `${LIBTORCH_VERSION} is not here yet: it is fetched at first use, with pip`,
+          );
+    return { check, libtorch: null };
+  }
+}
+
+type Torch = typeof import("../lib/index.js")["torch"];
+
+/** A matrix product and its gradient, small enough to be known by heart. */
+function compute(torch: Torch): string | null {
+  return torch.tidy(() => {
+    const a = torch.tensor(
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      { requiresGrad: true },
+    );
+    const product = a.matmul(
+      torch.tensor([
+        [5, 6],
+        [7, 8],
+      ]),
+    );
+    product.sum().backward();
+    const found = JSON.stringify([product.tolist(), a.grad?.tolist()]);
+    const expected = "[[[19,22],[43,50]],[[11,15],[11,15]]]";
+    return found === expected ? null : `expected ${expected}, got ${found}`;
+  });
+}
+
+async function checkComputation(): Promise<{ checks: Check[]; torch: Torch | null }> {
+  let torch: Torch;
+  try {
+    ({ torch } = await import("../lib/index.js"));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const remedy =
+      code === "ERR_WAVEGPT_BINDING_LOAD"
+        ? "The addon does not fit this libtorch or this system: build it here (npm run build:binding)."
+        : undefined;
+    return { checks: [problem("Loading", (error as Error).message, remedy)], torch: null };
+  }
+  const { cpuCapability } = torch.buildInformation();
+  const threads = `${torch.getNumThreads()} threads, vectors: ${cpuCapability}`;
+  try {
+    const wrong = compute(torch);
+    const check = wrong === null ? ok("Computing", threads) : problem("Computing", wrong);
+    return { checks: [check], torch };
+  } catch (error) {
+    return { checks: [problem("Computing", (error as Error).message)], torch };
+  }
+}
+
+function checkGpu(libtorch: Libtorch | null, torch: Torch | null): Check {
+  if (process.platform === "darwin") {
+    return torch?.mps.isAvailable() ? ok("GPU", "Metal (mps)") : note("GPU", "no Metal device");
+  }
+  const driver = cudaDriver();
+  if (driver === null) return note("GPU", "no NVIDIA driver found: the CPU computes");
+  if (!cudaWanted()) {
+    return note(
+      "GPU",
+      `an NVIDIA driver is here (${driver}), but hidden by WAVEGPT_CUDA or CUDA_VISIBLE_DEVICES`,
+    );
+  }
+  if (libtorch !== null && !libtorch.cuda) {
+    return note(
+      "GPU",
+      `an NVIDIA driver is here (${driver}), but this libtorch is a CPU build`,
+      `Set WAVEGPT_LIBTORCH to the torch folder of a CUDA build of ${LIBTORCH_VERSION}, or remove ${cachedLibtorchRoot()} and set WAVEGPT_LIBTORCH_BUILD (cu130, for instance) to have one fetched.`,
+    );
+  }
+  if (torch === null) return note("GPU", `an NVIDIA driver is here (${driver}); not tried`);
+  const count = torch.cuda.deviceCount();
+  return count > 0
+    ? ok("GPU", `CUDA, ${count} device${count === 1 ? "" : "s"}`)
+    : note(
+        "GPU",
+        `an NVIDIA driver is here (${driver}), but CUDA sees no device`,
+        "Try nvidia-smi.",
+      );
+}
+
+function checkCache(libtorchFound: boolean): Check {
+  const directory = cacheDirectory();
+  let existing = directory;
+  while (!existsSync(existing) && path.dirname(existing) !== existing)
+    existing = path.dirname(existing);
+  const { bavail, bsize } = statfsSync(existing);
+  const free = bavail * bsize;
+  const detail = `${directory}, ${(free / GIGABYTE).toFixed(1)} GB free on its disk`;
+  return !libtorchFound && free < GIGABYTE
+    ? problem("Cache", detail, "libtorch needs 1 GB there: make room, or set WAVEGPT_CACHE_DIR.")
+    : ok("Cache", detail);
+}
+
+async function checkCorpus(): Promise<Check> {
+  try {
+    const { title, path: file, notice } = await locateCorpus({ fetch: false });
+    return notice ? note("Text", notice) : ok("Text", `${title} (${file})`);
+  } catch (error) {
+    // A wrong setting is the user's to mend; a text that is merely not here yet is fetched.
+    return process.env.WAVEGPT_DATA_DIR && !existsSync(process.env.WAVEGPT_DATA_DIR)
+      ? problem("Text", firstLine(error))
+      : note("Text", "Tiny Shakespeare is not here yet: it is fetched at first use");
+  }
+}
+
+/** Looks at everything that a run needs, in the order in which it is needed, and gives each finding as it comes. */
+async function* examineInTurn(): AsyncGenerator<Check> {
+  yield checkNode();
+  yield checkPlatform();
+  yield checkProcessor();
+  const addon = checkAddon();
+  yield addon;
+  const { check, libtorch } = checkLibtorch();
+  yield check;
+  yield checkPython(libtorch !== null);
+  yield checkCache(libtorch !== null);
+  let torch: Torch | null = null;
+  if (libtorch === null || addon.status === "problem") {
+    yield note("Computing", "not tried, as something it needs is missing");
+  } else {
+    const computation = await checkComputation();
+    yield* computation.checks;
+    torch = computation.torch;
+  }
+  yield checkGpu(libtorch, torch);
+  yield await checkCorpus();
+}
+
+/** What a run needs and whether it is here. Fetches nothing. */
+export async function examine(): Promise<Diagnosis> {
+  const checks: Check[] = [];
+  for await (const check of examineInTurn()) checks.push(check);
+  return { ok: checks.every((check) => check.status !== "problem"), checks };
+}
+
+function format(check: Check, style: Style): string {
+  const mark = {
+    ok: style.green("ok     "),
+    note: style.yellow("note   "),
+    problem: style.bold("PROBLEM"),
+  }[check.status];
+  const indent = " ".repeat(20);
+  const lines = [...check.detail.split("\n"), ...(check.remedy ? [`-> ${check.remedy}`] : [])];
+  return `${mark} ${check.name.padEnd(12)}${lines.join(`\n${indent}`)}\n`;
+}
+
+/**
+ * `wavegpt doctor`: prints what was found, line by line as it is found (or one JSON object), what is wrong and how to
+ * mend it.
+ *
+ * @returns The exit status: 0 when a run can start, 1 when something it needs is missing.
+ */
+export async function doctor(
+  options: { json?: boolean; write?: (text: string) => void } = {},
+): Promise<number> {
+  const write = options.write ?? ((text: string) => void process.stdout.write(text));
+  if (options.json) {
+    const diagnosis = await examine();
+    write(`${JSON.stringify(diagnosis, null, 2)}\n`);
+    return diagnosis.ok ? 0 : 1;
+  }
+  const style = new Style(process.stdout);
+  let problems = 0;
+  for await (const check of examineInTurn()) {
+    if (check.status === "problem") problems++;
+    write(format(check, style));
+  }
+  write(
+    problems === 0
+      ? "\nAll that a run needs is here or will be fetched.\n"
+      : `\n${problems} problem${problems === 1 ? "" : "s"}: mend ${problems === 1 ? "it" : "them"} and run wavegpt doctor again.\n`,
+  );
+  return problems === 0 ? 0 : 1;
+}
