@@ -14,7 +14,9 @@ function frequencies(options: Parameters<typeof sampleToken>[2]): number[] {
 }
 
 function expectClose(got: readonly number[], expected: readonly number[]): void {
-  got.forEach((value, i) => expect(Math.abs(value - expected[i]!)).toBeLessThan(3e-4));
+  for (const [i, value] of got.entries()) {
+    expect(Math.abs(value - expected[i]!)).toBeLessThan(3e-4);
+  }
 }
 
 describe("sampleToken", () => {
