@@ -16,31 +16,13 @@ const { binding } = (await runnerImport(path.join(root, "lib", "binding.ts"))).m
 
 // Written by hand in lib/, with PyTorch's Python-level behaviour.
 const BY_HAND = {
-  methods: new Set(["detach", "numpy_T", "retain_grad", "is_floating_point", "is_complex", "data"]),
-  functions: new Set([
-    "full",
-    "einsum",
-    "is_grad_enabled",
-    "set_grad_enabled",
-    "is_floating_point",
-    "is_complex",
-    "is_inference",
-    "result_type",
-    "promote_types",
-    "can_cast",
-    "from_file",
-    "detach",
-    "detach_",
-    "meshgrid",
-    "unique_consecutive",
-    "stft",
-    "istft",
-  ]),
+  methods: new Set(["retain_grad", "unique_consecutive"]),
+  functions: new Set(["full", "einsum", "unique_consecutive", "from_file"]),
 };
 // PyTorch binds these by hand, so its own list lacks them.
 const ADDED = {
   methods: { contiguous: "-", copy_: "-", nonzero: "-", alias: "-", index_put_: "-" },
-  functions: { nonzero: "->out", stft: "center", istft: "-", range: "step" },
+  functions: { nonzero: "->out" },
 };
 
 const RESERVED = new Set(
@@ -264,7 +246,7 @@ function imports(body, own = []) {
   if (used("Generator")) lines.push('import type { Generator } from "../random.js";');
   if (named.length > 0)
     lines.push(`import type {\n  ${named.join(",\n  ")},\n} from "../types.js";`);
-  const returned = [...tuples.keys()].filter(used).sort();
+  const returned = [...tuples.keys()].filter((name) => body.includes(`): ${name};`)).sort();
   if (returned.length > 0)
     lines.push(`import type {\n  ${returned.join(",\n  ")},\n} from "./returns.js";`);
   return `${lines.join("\n")}\n`;

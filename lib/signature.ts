@@ -1,0 +1,215 @@
+import { looksLikeDevice } from "./device.js";
+import { dtypeCode, dtypeName, isDType } from "./dtype.js";
+import { isLayout, isMemoryFormat, layoutCode, memoryFormatCode } from "./layout.js";
+import type { ArgumentSchema, Handle, OperatorSchema, ReturnSchema } from "./native.js";
+import { Generator } from "./random.js";
+import { Tensor } from "./tensor.js";
+
+/** An argument of an operator, with the name it has as an option. */
+export interface Parameter extends ArgumentSchema {
+  readonly key: string;
+  /** Its place in the schema. */
+  readonly index: number;
+}
+
+/** What `convert` gives for a value that the parameter does not take. */
+export const MISMATCH = Symbol("mismatch");
+
+/** snake_case to camelCase; a trailing underscore (in-place) stays. */
+export function camelCase(name: string): string {
+  const core = name.replace(/_+$/, "");
+  return (
+    core.replace(/(?<=.)_+([a-zA-Z0-9])/g, (_, letter: string) => letter.toUpperCase()) +
+    name.slice(core.length)
+  );
+}
+
+/** `{ re, im }`: a complex number, where options or a value could stand. */
+export function isComplexNumber(value: object): boolean {
+  const keys = Object.keys(value);
+  return keys.length === 2 && keys.includes("re") && keys.includes("im");
+}
+
+/** Whether a value is an object of options: a plain one, and no complex number. */
+export function isOptions(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return (prototype === Object.prototype || prototype === null) && !isComplexNumber(value);
+}
+
+function convertOne(parameter: Parameter, value: unknown): unknown {
+  switch (parameter.base) {
+    case "Tensor":
+      return value instanceof Tensor ? value.handle : MISMATCH;
+    case "int":
+      return (typeof value === "number" && Number.isInteger(value)) || typeof value === "bigint"
+        ? value
+        : MISMATCH;
+    case "Scalar":
+      if (typeof value === "number" || typeof value === "boolean" || typeof value === "bigint") {
+        return value;
+      }
+      return typeof value === "object" && value !== null && isComplexNumber(value)
+        ? value
+        : MISMATCH;
+    case "float":
+      if (typeof value === "number") return value;
+      return typeof value === "bigint" ? Number(value) : MISMATCH;
+    case "bool":
+      return typeof value === "boolean" ? value : MISMATCH;
+    case "str":
+      return typeof value === "string" ? value : MISMATCH;
+    case "ScalarType":
+      return isDType(value) ? dtypeCode(value) : MISMATCH;
+    case "Layout":
+      return isLayout(value) ? layoutCode(value) : MISMATCH;
+    case "MemoryFormat":
+      return isMemoryFormat(value) ? memoryFormatCode(value) : MISMATCH;
+    case "Device":
+      return typeof value === "string" && looksLikeDevice(value) ? value : MISMATCH;
+    case "Generator":
+      return value instanceof Generator ? value.handle : MISMATCH;
+    case "complex":
+      if (typeof value === "number") return value;
+      return typeof value === "object" && value !== null && isComplexNumber(value)
+        ? value
+        : MISMATCH;
+    case "unsupported":
+      return MISMATCH;
+  }
+}
+
+/** A value in the form that the binding takes, or `MISMATCH`. */
+export function convert(parameter: Parameter, value: unknown): unknown {
+  if (value === null) return parameter.optional ? null : MISMATCH;
+  if (!parameter.list) return convertOne(parameter, value);
+  if (!Array.isArray(value)) {
+    // int[N]: one number stands for N of them.
+    return parameter.size > 0 && parameter.base !== "Tensor"
+      ? convertOne(parameter, value)
+      : MISMATCH;
+  }
+  const converted = new Array<unknown>(value.length);
+  for (let at = 0; at < value.length; at += 1) {
+    const element: unknown = value[at];
+    const one =
+      element === null && parameter.elementOptional ? null : convertOne(parameter, element);
+    if (one === MISMATCH) return MISMATCH;
+    converted[at] = one;
+  }
+  return converted;
+}
+
+const EXPECTED: Record<ArgumentSchema["base"], string> = {
+  Tensor: "Tensor",
+  int: "integer",
+  float: "number",
+  bool: "boolean",
+  Scalar: "number",
+  str: "string",
+  ScalarType: "dtype",
+  Layout: "layout",
+  MemoryFormat: "memory format",
+  Device: "device",
+  Generator: "torch.Generator",
+  complex: "complex number { re, im }",
+  unsupported: "value that JavaScript cannot pass",
+};
+
+/** What a parameter takes, in words. */
+export function expectation(parameter: Parameter): string {
+  const one = EXPECTED[parameter.base];
+  const article = /^[aeiou]/.test(one) ? "an" : "a";
+  let text = `${article} ${one}`;
+  if (parameter.list) {
+    text = `an array of ${one}s${parameter.elementOptional ? " or nulls" : ""}`;
+    if (parameter.size > 0 && parameter.base !== "Tensor") text = `${article} ${one} or ${text}`;
+  }
+  return parameter.optional ? `${text} or null` : text;
+}
+
+enum ReturnKind {
+  Nothing,
+  Tensor,
+  Argument,
+  Value,
+  Several,
+}
+
+/** An operator of libtorch, ready to be called with values from JavaScript. */
+export class Operator {
+  readonly id: number;
+  /** E.g. `"aten::add.Tensor"`. */
+  readonly fullName: string;
+  readonly schema: OperatorSchema;
+  readonly parameters: readonly Parameter[];
+  private readonly returnKind: ReturnKind;
+  private readonly returnNames: readonly string[] | null;
+
+  constructor(schema: OperatorSchema) {
+    this.id = schema.id;
+    this.schema = schema;
+    this.fullName = schema.overload === "" ? schema.name : `${schema.name}.${schema.overload}`;
+    this.parameters = schema.arguments.map((argument, index) => ({
+      ...argument,
+      key: camelCase(argument.name),
+      index,
+    }));
+    const [first] = schema.returns;
+    if (first === undefined) this.returnKind = ReturnKind.Nothing;
+    else if (schema.returns.length > 1) this.returnKind = ReturnKind.Several;
+    else if (first.argument >= 0) this.returnKind = ReturnKind.Argument;
+    else if (first.base === "Tensor" && !first.list) this.returnKind = ReturnKind.Tensor;
+    else this.returnKind = ReturnKind.Value;
+    this.returnNames =
+      schema.returns.length > 1 && schema.returns.every((value) => value.name !== "")
+        ? schema.returns.map((value) => camelCase(value.name))
+        : null;
+  }
+
+  /** The schema place of the argument that the operator returns itself; -1 where it returns a new tensor; -2 else. */
+  get simpleReturn(): number {
+    if (this.returnKind === ReturnKind.Tensor) return -1;
+    return this.returnKind === ReturnKind.Argument ? this.schema.returns[0]!.argument : -2;
+  }
+
+  /** Makes the binding's result what the caller sees; `argument` gives back what was passed at a schema place. */
+  wrap(result: unknown, argument: (index: number) => unknown): unknown {
+    switch (this.returnKind) {
+      case ReturnKind.Nothing:
+        return undefined;
+      case ReturnKind.Tensor:
+        return result === null ? null : new Tensor(result as Handle);
+      case ReturnKind.Argument:
+        return argument(this.schema.returns[0]!.argument);
+      case ReturnKind.Value:
+        return wrapOne(this.schema.returns[0]!, result, argument);
+      case ReturnKind.Several: {
+        const several = (result as unknown[]).map((value, at) =>
+          wrapOne(this.schema.returns[at]!, value, argument),
+        );
+        if (this.returnNames === null) return several;
+        const named = several as unknown[] & Record<string, unknown>;
+        this.returnNames.forEach((name, at) => {
+          named[name] = several[at];
+        });
+        return named;
+      }
+    }
+  }
+}
+
+function wrapOne(
+  schema: ReturnSchema,
+  value: unknown,
+  argument: (index: number) => unknown,
+): unknown {
+  if (schema.argument >= 0) return argument(schema.argument);
+  if (value === null) return null;
+  if (schema.base === "ScalarType") return dtypeName(value as number);
+  if (schema.base !== "Tensor") return value;
+  if (!schema.list) return new Tensor(value as Handle);
+  return (value as (Handle | null)[]).map((handle) =>
+    handle === null ? null : new Tensor(handle),
+  );
+}
