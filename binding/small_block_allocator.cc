@@ -85,6 +85,10 @@ class SmallBlockAllocator final : public c10::Allocator {
     return {pointer, pointer, kDeleters[size_class], c10::Device(c10::DeviceType::CPU)};
   }
 
+  // oneDNN and others take raw blocks and give them back without a size: they bypass the cache then. Every block is
+  // alloc_cpu's, so libtorch's own deleter frees each.
+  c10::DeleterFnPtr raw_deleter() const override { return large_->raw_deleter(); }
+
   void copy_data(void* destination, const void* source, size_t count) const override {
     std::memcpy(destination, source, count);
   }
