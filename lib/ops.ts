@@ -1,33 +1,31 @@
 import { binding } from "./binding.js";
 import { Overloads } from "./dispatch.js";
 import { WaveGPTError } from "./errors.js";
+import type { AtenOperators } from "./generated/aten.js";
 import type { OperatorSchema } from "./native.js";
 import { requireOperator } from "./operator.js";
 
 /** One overload of an operator, called by its schema: `torch.ops.aten.add.Tensor(a, b, { alpha: 2 })`. */
-export interface OperatorOverload {
-  (...values: unknown[]): unknown;
+export interface OperatorOverload<Result = unknown> {
+  (...values: unknown[]): Result;
   readonly schema: OperatorSchema;
 }
 
-/** An operator: called itself, it picks the overload that takes the arguments. */
-export type OperatorPacket = ((...values: unknown[]) => unknown) & {
+/** An operator: called itself, it picks the overload that takes the arguments. `Results` says what each returns. */
+export type OperatorPacket<Results extends object = Record<never, unknown>> = {
+  (...values: unknown[]): Results[keyof Results];
   /** The names of its overloads, `"default"` for the nameless one. */
   overloads(): string[];
-} & { readonly [overload: string]: OperatorOverload };
-
-export interface OperatorNamespace {
-  readonly [operator: string]: OperatorPacket;
-}
+} & { readonly [Name in keyof Results]: OperatorOverload<Results[Name]> };
 
 export interface Operators {
-  readonly aten: OperatorNamespace;
-  readonly wavegpt: OperatorNamespace;
+  readonly aten: AtenOperators;
   /** Every operator of the loaded libtorch: `["aten::add.Tensor", ...]`, sorted. */
   names(): string[];
   /** The schema of an operator, e.g. `schema("aten::add.Tensor")`; null where there is none. */
   schema(name: string): OperatorSchema | null;
-  readonly [namespace: string]: OperatorNamespace | unknown;
+  /** Any operator of any namespace by its full name, e.g. `find("wavegpt::fused.default")`. Throws where there is none. */
+  find(name: string): OperatorOverload;
 }
 
 let known: Map<string, string[]> | null = null;
@@ -85,10 +83,15 @@ function packet(operator: string): OperatorPacket {
   // A function's own name and length must not hide an overload of that name.
   for (const name of ["name", "length"]) Reflect.deleteProperty(call, name);
   return lazily(call as unknown as OperatorPacket, (name) => {
-    const overload = name === "default" ? "" : name;
-    const schema = requireOperator(operator, overload);
-    return Object.assign(callable(operator, overload || "-"), { schema });
+    return find(`${operator}.${name}`);
   });
+}
+
+function find(full: string): OperatorOverload {
+  const [name, overload] = splitName(full);
+  const plain = overload === "default" ? "" : overload;
+  const schema = requireOperator(name, plain);
+  return Object.assign(callable(name, plain || "-"), { schema });
 }
 
 /** Every operator of libtorch by namespace, name and overload, as Python's `torch.ops`. */
@@ -96,6 +99,7 @@ export const ops: Operators = lazily(
   {
     names: () => binding.operatorNames().sort(),
     schema: (full: string) => binding.findOperator(...splitName(full)),
+    find,
   } as Operators,
   (namespace) => lazily({}, (name) => packet(`${namespace}::${name}`)),
 );

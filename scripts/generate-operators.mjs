@@ -57,6 +57,7 @@ const ARGUMENT_TYPES = {
 const RETURN_TYPES = { ...ARGUMENT_TYPES, int: "number | bigint" };
 
 function argumentType(argument) {
+  if (argument.union) return "Tensor | Scalar";
   let type = ARGUMENT_TYPES[argument.base];
   if (argument.list) {
     if (argument.base === "int") type = argument.size > 0 ? "IntOrInts" : "Ints";
@@ -155,7 +156,9 @@ function overloads(name, schema, outSchema, isMethod) {
     );
   }
   const firstNamed = required.findIndex((argument) => argument.base !== "Tensor");
-  if (firstNamed >= 0) add(required.slice(0, firstNamed), optional, required.slice(firstNamed));
+  for (let at = firstNamed; at >= 0 && at < required.length; at += 1) {
+    add(required.slice(0, at), optional, required.slice(at));
+  }
   const [only] = ordered;
   if (
     ordered.length === 1 &&
@@ -172,6 +175,68 @@ function overloads(name, schema, outSchema, isMethod) {
 
 const find = (name, overload) =>
   binding.findOperator(`aten::${name}`, overload === "-" ? "" : overload);
+const isOut = (argument) => argument.mutated && argument.kwargOnly;
+
+/** The form of an overload that writes to `out`: the one Python offers, or one that libtorch has beside it. */
+function findOut(name, base, out, schema) {
+  const overload = out ?? (base === "-" ? "out" : `${base}_out`);
+  const found = find(name, overload);
+  const names = (other) =>
+    other.arguments
+      .filter((argument) => !isOut(argument))
+      .map((argument) => argument.name)
+      .join();
+  if (found === null || found.refused !== null || names(found) !== names(schema)) return null;
+  return found.arguments.some(isOut) ? found : null;
+}
+
+/** Whether two overloads differ only in that one takes a Tensor where the other takes a number: then one union says both. */
+function merge(a, b, isMethod) {
+  const [first, second] = [a.schema.arguments, b.schema.arguments];
+  if (
+    first.length !== second.length ||
+    returnType(a.schema, isMethod) !== returnType(b.schema, isMethod)
+  )
+    return null;
+  if ((a.out?.arguments.filter(isOut).length ?? 0) !== (b.out?.arguments.filter(isOut).length ?? 0))
+    return null;
+  let differing = -1;
+  for (const [at, argument] of first.entries()) {
+    const other = second[at];
+    if (argument.name !== other.name || argument.hasDefault !== other.hasDefault) return null;
+    if (argument.type === other.type && Boolean(argument.union) === Boolean(other.union)) continue;
+    const kinds = [argument, other].map(({ type, union }) => (union ? "both" : type));
+    const mergeable = kinds.every((kind) => ["Tensor", "Scalar", "both"].includes(kind));
+    if (!mergeable || differing >= 0 || (isMethod && argument.name === "self")) return null;
+    differing = at;
+  }
+  const merged = first.map((argument, at) => ({
+    ...argument,
+    kwargOnly: argument.kwargOnly || second[at].kwargOnly,
+    ...(at === differing ? { base: "Tensor", union: true } : {}),
+  }));
+  return {
+    schema: { ...a.schema, arguments: merged },
+    out: a.out,
+    texts: [...a.texts, ...b.texts],
+  };
+}
+
+function mergeAll(overloads, isMethod) {
+  const result = [];
+  for (const overload of overloads) {
+    let current = overload;
+    for (let at = 0; at < result.length; at += 1) {
+      const merged = merge(result[at], current, isMethod);
+      if (merged === null) continue;
+      result.splice(at, 1);
+      current = merged;
+      at = -1;
+    }
+    result.push(current);
+  }
+  return result;
+}
 
 /** The interface of one group, and its line in the table of names. */
 function generate(group, isMethod, prefix = "") {
@@ -181,15 +246,13 @@ function generate(group, isMethod, prefix = "") {
   for (const [name, specification] of Object.entries(listing).sort(([a], [b]) =>
     a < b ? -1 : 1,
   )) {
-    if (BY_HAND[group]?.has(name) && !ADDED[group]?.[name]) continue;
+    if (BY_HAND[group]?.has(name)) continue;
     const exposed = camel(prefix && name.startsWith(prefix) ? name.slice(prefix.length) : name);
-    const seen = new Set();
+    const property = /^\d/.test(exposed) ? JSON.stringify(exposed) : exposed;
     const kept = [];
+    const found = [];
     for (const pair of specification.split(" ")) {
-      const [base, out] = [
-        pair[0] === "-" ? "-" : pair.split(">")[0],
-        pair.replace(/^-/, "").split(">")[1],
-      ];
+      const [base, named] = pair.startsWith("->") ? ["-", pair.slice(2)] : pair.split(">");
       const schema = find(name, base);
       if (schema === null)
         throw new Error(`aten::${name}.${base}: PyTorch's list has it, libtorch has not`);
@@ -199,18 +262,17 @@ function generate(group, isMethod, prefix = "") {
       )
         continue;
       if (schema.returns.some((value) => value.base === "unsupported")) continue;
-      const outSchema = isMethod || out === undefined ? null : find(name, out);
+      const out = isMethod ? null : findOut(name, base, named, schema);
       schema.arguments = schema.arguments.filter((argument) => argument.base !== "unsupported");
-      const lines = overloads(
-        /^\d/.test(exposed) ? JSON.stringify(exposed) : exposed,
-        schema,
-        outSchema,
-        isMethod,
-      ).filter((line) => !seen.has(line));
+      found.push({ schema, out, texts: [schema.schema] });
+      kept.push(out === null ? base : `${base}>${out.overload || "-"}`);
+    }
+    const seen = new Set();
+    for (const { schema, out, texts } of mergeAll(found, isMethod)) {
+      const lines = overloads(property, schema, out, isMethod).filter((line) => !seen.has(line));
       for (const line of lines) seen.add(line);
       if (lines.length > 0)
-        members.push(`  /** ${schema.schema} */`, ...lines.map((line) => `  ${line}`));
-      kept.push(outSchema === null ? base : `${base}>${out}`);
+        members.push(`  /** ${texts.join("\n   * ")} */`, ...lines.map((line) => `  ${line}`));
     }
     if (kept.length > 0)
       table.push(
@@ -220,6 +282,25 @@ function generate(group, isMethod, prefix = "") {
       );
   }
   return { members, table };
+}
+
+/** `torch.ops.aten`: the overloads of every operator, with what each returns. */
+function generateAten() {
+  const operators = new Map();
+  for (const full of binding.operatorNames().sort()) {
+    if (!full.startsWith("aten::")) continue;
+    const [name, overload] = full.slice("aten::".length).split(".");
+    const schema = binding.findOperator(`aten::${name}`, overload ?? "");
+    if (schema.refused !== null || schema.returns.some((value) => value.base === "unsupported"))
+      continue;
+    const list = operators.get(name) ?? [];
+    list.push(`${overload ?? "default"}: ${returnType(schema, false)}`);
+    operators.set(name, list);
+  }
+  const members = [...operators].map(
+    ([name, list]) => `  ${name}: OperatorPacket<{ ${list.join("; ")} }>;`,
+  );
+  return { members };
 }
 
 const HEADER = `// Generated by scripts/generate-operators.mjs from the schemas of libtorch ${facts.torch}. Do not edit.\n`;
@@ -246,13 +327,15 @@ function imports(body, own = []) {
   if (used("Generator")) lines.push('import type { Generator } from "../random.js";');
   if (named.length > 0)
     lines.push(`import type {\n  ${named.join(",\n  ")},\n} from "../types.js";`);
-  const returned = [...tuples.keys()].filter((name) => body.includes(`): ${name};`)).sort();
+  const returned = [...tuples.keys()]
+    .filter((name) => new RegExp(`(\\)|\\w): ${name}[; ]`).test(body))
+    .sort();
   if (returned.length > 0)
     lines.push(`import type {\n  ${returned.join(",\n  ")},\n} from "./returns.js";`);
   return `${lines.join("\n")}\n`;
 }
 
-const withoutComments = (text) => text.replace(/^\s*\/\*\*.*\*\/$/gm, "");
+const withoutComments = (text) => text.replace(/^\s*\/?\*.*$/gm, "");
 const interfaceText = (name, comment, { members }) =>
   `\n/** ${comment} */\nexport interface ${name} {\n${members.join("\n")}\n}\n`;
 
@@ -278,6 +361,11 @@ const functionsBody = interfaceText(
 const groupsBody = Object.values(groups)
   .map(([name, comment, group]) => interfaceText(name, comment, group))
   .join("");
+const atenBody = interfaceText(
+  "AtenOperators",
+  "`torch.ops.aten`: what each overload returns.",
+  generateAten(),
+);
 const returnsBody = `\n${[...tuples.entries()]
   .sort(([a], [b]) => (a < b ? -1 : 1))
   .map(([, text]) => text)
@@ -289,6 +377,7 @@ const files = {
   "methods.ts": HEADER + imports(withoutComments(methodsBody)) + methodsBody,
   "functions.ts": HEADER + imports(withoutComments(functionsBody)) + functionsBody,
   "groups.ts": HEADER + imports(withoutComments(groupsBody)) + groupsBody,
+  "aten.ts": `${HEADER}import type { OperatorPacket } from "../ops.js";\n${imports(withoutComments(atenBody))}${atenBody}`,
   "returns.ts": `${HEADER}import type { Tensor } from "../tensor.js";\n${returnsBody}`,
   "table.ts":
     `${HEADER}\n// One operator a line: its name (\`:\` and the name it has here, where that is not the camelCase one) and its\n// overloads in the order they are tried; \`a>b\` is overload a with its \`out\` form b, \`-\` the empty name.\n` +

@@ -42,17 +42,14 @@ export interface TorchFunctions {
   /** aten::acosh_(Tensor(a!) self) -> Tensor(a!) */
   acosh_(input: Tensor): Tensor;
   /** aten::adaptive_avg_pool1d(Tensor self, int[1] output_size) -> Tensor */
-  adaptiveAvgPool1d(input: Tensor, outputSize: IntOrInts): Tensor;
-  adaptiveAvgPool1d(input: Tensor, options: { outputSize: IntOrInts }): Tensor;
+  adaptiveAvgPool1d(input: Tensor, outputSize: IntOrInts, options?: { out?: Tensor | undefined }): Tensor;
+  adaptiveAvgPool1d(input: Tensor, options: { outputSize: IntOrInts; out?: Tensor | undefined }): Tensor;
   /** aten::adaptive_max_pool1d(Tensor self, int[1] output_size) -> (Tensor, Tensor) */
   adaptiveMaxPool1d(input: Tensor, outputSize: IntOrInts): [Tensor, Tensor];
   adaptiveMaxPool1d(input: Tensor, options: { outputSize: IntOrInts }): [Tensor, Tensor];
-  /** aten::add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor */
-  add(input: Tensor, other: Tensor, options?: { alpha?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
-  /** aten::add.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor */
-  add(input: Tensor, other: Scalar, options?: { alpha?: Scalar | undefined }): Tensor;
-  add(input: Tensor, other: Scalar, alpha: Scalar): Tensor;
-  add(input: Tensor, options: { other: Scalar; alpha?: Scalar | undefined }): Tensor;
+  /** aten::add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor
+   * aten::add.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor */
+  add(input: Tensor, other: Tensor | Scalar, options?: { alpha?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor */
   addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, options?: { beta?: Scalar | undefined; alpha?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor */
@@ -73,8 +70,9 @@ export interface TorchFunctions {
   /** aten::adjoint(Tensor(a) self) -> Tensor(a) */
   adjoint(input: Tensor): Tensor;
   /** aten::affine_grid_generator(Tensor theta, SymInt[] size, bool align_corners) -> Tensor */
-  affineGridGenerator(theta: Tensor, size: Ints, alignCorners: boolean): Tensor;
-  affineGridGenerator(theta: Tensor, options: { size: Ints; alignCorners: boolean }): Tensor;
+  affineGridGenerator(theta: Tensor, size: Ints, alignCorners: boolean, options?: { out?: Tensor | undefined }): Tensor;
+  affineGridGenerator(theta: Tensor, options: { size: Ints; alignCorners: boolean; out?: Tensor | undefined }): Tensor;
+  affineGridGenerator(theta: Tensor, size: Ints, options: { alignCorners: boolean; out?: Tensor | undefined }): Tensor;
   /** aten::alias_copy(Tensor self) -> Tensor */
   aliasCopy(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::all(Tensor self) -> Tensor */
@@ -92,9 +90,11 @@ export interface TorchFunctions {
   /** aten::alpha_dropout(Tensor input, float p, bool train) -> Tensor */
   alphaDropout(input: Tensor, p: number, train: boolean): Tensor;
   alphaDropout(input: Tensor, options: { p: number; train: boolean }): Tensor;
+  alphaDropout(input: Tensor, p: number, options: { train: boolean }): Tensor;
   /** aten::alpha_dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!) */
   alphaDropout_(input: Tensor, p: number, train: boolean): Tensor;
   alphaDropout_(input: Tensor, options: { p: number; train: boolean }): Tensor;
+  alphaDropout_(input: Tensor, p: number, options: { train: boolean }): Tensor;
   /** aten::amax(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor */
   amax(input: Tensor, options?: { dim?: IntOrInts | undefined; keepdim?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   amax(input: Tensor, dim: IntOrInts, options?: { keepdim?: boolean | undefined; out?: Tensor | undefined }): Tensor;
@@ -114,15 +114,17 @@ export interface TorchFunctions {
   any(input: Tensor, dim: Int, options?: { keepdim?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   any(input: Tensor, options: { dim: Int; keepdim?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::arange(Scalar end, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  arange(end: Scalar, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  arange(options: TensorOptions & { end: Scalar; out?: Tensor | undefined }): Tensor;
+  arange(end: Scalar, options?: TensorOptions): Tensor;
+  arange(options: TensorOptions & { end: Scalar }): Tensor;
   /** aten::arange.start(Scalar start, Scalar end, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
   arange(start: Scalar, end: Scalar, options?: TensorOptions): Tensor;
   arange(options: TensorOptions & { start: Scalar; end: Scalar }): Tensor;
+  arange(start: Scalar, options: TensorOptions & { end: Scalar }): Tensor;
   /** aten::arange.start_step(Scalar start, Scalar end, Scalar step=1, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  arange(start: Scalar, end: Scalar, options?: TensorOptions & { step?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
-  arange(start: Scalar, end: Scalar, step: Scalar, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  arange(options: TensorOptions & { start: Scalar; end: Scalar; step?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
+  arange(start: Scalar, end: Scalar, options?: TensorOptions & { step?: Scalar | undefined }): Tensor;
+  arange(start: Scalar, end: Scalar, step: Scalar, options?: TensorOptions): Tensor;
+  arange(options: TensorOptions & { start: Scalar; end: Scalar; step?: Scalar | undefined }): Tensor;
+  arange(start: Scalar, options: TensorOptions & { end: Scalar; step?: Scalar | undefined }): Tensor;
   /** aten::arccos(Tensor self) -> Tensor */
   arccos(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::arccos_(Tensor(a!) self) -> Tensor(a!) */
@@ -166,18 +168,22 @@ export interface TorchFunctions {
   asStrided(input: Tensor, size: Ints, stride: Ints, options?: { storageOffset?: Int | null | undefined }): Tensor;
   asStrided(input: Tensor, size: Ints, stride: Ints, storageOffset: Int | null): Tensor;
   asStrided(input: Tensor, options: { size: Ints; stride: Ints; storageOffset?: Int | null | undefined }): Tensor;
+  asStrided(input: Tensor, size: Ints, options: { stride: Ints; storageOffset?: Int | null | undefined }): Tensor;
   /** aten::as_strided_(Tensor(a!) self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor(a!) */
   asStrided_(input: Tensor, size: Ints, stride: Ints, options?: { storageOffset?: Int | null | undefined }): Tensor;
   asStrided_(input: Tensor, size: Ints, stride: Ints, storageOffset: Int | null): Tensor;
   asStrided_(input: Tensor, options: { size: Ints; stride: Ints; storageOffset?: Int | null | undefined }): Tensor;
+  asStrided_(input: Tensor, size: Ints, options: { stride: Ints; storageOffset?: Int | null | undefined }): Tensor;
   /** aten::as_strided_copy(Tensor self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor */
   asStridedCopy(input: Tensor, size: Ints, stride: Ints, options?: { storageOffset?: Int | null | undefined; out?: Tensor | undefined }): Tensor;
   asStridedCopy(input: Tensor, size: Ints, stride: Ints, storageOffset: Int | null, options?: { out?: Tensor | undefined }): Tensor;
   asStridedCopy(input: Tensor, options: { size: Ints; stride: Ints; storageOffset?: Int | null | undefined; out?: Tensor | undefined }): Tensor;
+  asStridedCopy(input: Tensor, size: Ints, options: { stride: Ints; storageOffset?: Int | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::as_strided_scatter(Tensor self, Tensor src, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor */
-  asStridedScatter(input: Tensor, src: Tensor, size: Ints, stride: Ints, options?: { storageOffset?: Int | null | undefined }): Tensor;
-  asStridedScatter(input: Tensor, src: Tensor, size: Ints, stride: Ints, storageOffset: Int | null): Tensor;
-  asStridedScatter(input: Tensor, src: Tensor, options: { size: Ints; stride: Ints; storageOffset?: Int | null | undefined }): Tensor;
+  asStridedScatter(input: Tensor, src: Tensor, size: Ints, stride: Ints, options?: { storageOffset?: Int | null | undefined; out?: Tensor | undefined }): Tensor;
+  asStridedScatter(input: Tensor, src: Tensor, size: Ints, stride: Ints, storageOffset: Int | null, options?: { out?: Tensor | undefined }): Tensor;
+  asStridedScatter(input: Tensor, src: Tensor, options: { size: Ints; stride: Ints; storageOffset?: Int | null | undefined; out?: Tensor | undefined }): Tensor;
+  asStridedScatter(input: Tensor, src: Tensor, size: Ints, options: { stride: Ints; storageOffset?: Int | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::asin(Tensor self) -> Tensor */
   asin(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::asin_(Tensor(a!) self) -> Tensor(a!) */
@@ -209,10 +215,10 @@ export interface TorchFunctions {
   /** aten::atleast_3d.Sequence(Tensor[] tensors) -> Tensor[] */
   atleast3d(tensors: Tensors): Tensor[];
   /** aten::avg_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], bool ceil_mode=False, bool count_include_pad=True) -> Tensor */
-  avgPool1d(input: Tensor, kernelSize: IntOrInts, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; ceilMode?: boolean | undefined; countIncludePad?: boolean | undefined }): Tensor;
-  avgPool1d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; ceilMode?: boolean | undefined; countIncludePad?: boolean | undefined }): Tensor;
-  avgPool1d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, options?: { ceilMode?: boolean | undefined; countIncludePad?: boolean | undefined }): Tensor;
-  avgPool1d(input: Tensor, options: { kernelSize: IntOrInts; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; ceilMode?: boolean | undefined; countIncludePad?: boolean | undefined }): Tensor;
+  avgPool1d(input: Tensor, kernelSize: IntOrInts, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; ceilMode?: boolean | undefined; countIncludePad?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  avgPool1d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; ceilMode?: boolean | undefined; countIncludePad?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  avgPool1d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, options?: { ceilMode?: boolean | undefined; countIncludePad?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  avgPool1d(input: Tensor, options: { kernelSize: IntOrInts; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; ceilMode?: boolean | undefined; countIncludePad?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor */
   baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, options?: { beta?: Scalar | undefined; alpha?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::baddbmm.dtype(Tensor self, Tensor batch1, Tensor batch2, ScalarType out_dtype, *, Scalar beta=1, Scalar alpha=1) -> Tensor */
@@ -224,29 +230,39 @@ export interface TorchFunctions {
   /** aten::bartlett_window.periodic(int window_length, bool periodic, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
   bartlettWindow(windowLength: Int, periodic: boolean, options?: TensorOptions): Tensor;
   bartlettWindow(options: TensorOptions & { windowLength: Int; periodic: boolean }): Tensor;
+  bartlettWindow(windowLength: Int, options: TensorOptions & { periodic: boolean }): Tensor;
   /** aten::batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps, bool cudnn_enabled) -> Tensor */
   batchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, momentum: number, eps: number, cudnnEnabled: boolean): Tensor;
   batchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, options: { training: boolean; momentum: number; eps: number; cudnnEnabled: boolean }): Tensor;
+  batchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, options: { momentum: number; eps: number; cudnnEnabled: boolean }): Tensor;
+  batchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, momentum: number, options: { eps: number; cudnnEnabled: boolean }): Tensor;
+  batchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, momentum: number, eps: number, options: { cudnnEnabled: boolean }): Tensor;
   /** aten::batch_norm_backward_elemt(Tensor grad_out, Tensor input, Tensor mean, Tensor invstd, Tensor? weight, Tensor sum_dy, Tensor sum_dy_xmu, Tensor count) -> Tensor */
-  batchNormBackwardElemt(gradOut: Tensor, input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | null, sumDy: Tensor, sumDyXmu: Tensor, count: Tensor): Tensor;
+  batchNormBackwardElemt(gradOut: Tensor, input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | null, sumDy: Tensor, sumDyXmu: Tensor, count: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::batch_norm_backward_reduce(Tensor grad_out, Tensor input, Tensor mean, Tensor invstd, Tensor? weight, bool input_g, bool weight_g, bool bias_g) -> (Tensor, Tensor, Tensor, Tensor) */
-  batchNormBackwardReduce(gradOut: Tensor, input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | null, inputG: boolean, weightG: boolean, biasG: boolean): [Tensor, Tensor, Tensor, Tensor];
-  batchNormBackwardReduce(gradOut: Tensor, input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | null, options: { inputG: boolean; weightG: boolean; biasG: boolean }): [Tensor, Tensor, Tensor, Tensor];
+  batchNormBackwardReduce(gradOut: Tensor, input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | null, inputG: boolean, weightG: boolean, biasG: boolean, options?: { out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
+  batchNormBackwardReduce(gradOut: Tensor, input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | null, options: { inputG: boolean; weightG: boolean; biasG: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
+  batchNormBackwardReduce(gradOut: Tensor, input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | null, inputG: boolean, options: { weightG: boolean; biasG: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
+  batchNormBackwardReduce(gradOut: Tensor, input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | null, inputG: boolean, weightG: boolean, options: { biasG: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
   /** aten::batch_norm_elemt(Tensor input, Tensor? weight, Tensor? bias, Tensor mean, Tensor invstd, float eps) -> Tensor */
   batchNormElemt(input: Tensor, weight: Tensor | null, bias: Tensor | null, mean: Tensor, invstd: Tensor, eps: number, options?: { out?: Tensor | undefined }): Tensor;
   batchNormElemt(input: Tensor, weight: Tensor | null, bias: Tensor | null, mean: Tensor, invstd: Tensor, options: { eps: number; out?: Tensor | undefined }): Tensor;
   /** aten::batch_norm_gather_stats(Tensor input, Tensor mean, Tensor invstd, Tensor? running_mean, Tensor? running_var, float momentum, float eps, int count) -> (Tensor, Tensor) */
-  batchNormGatherStats(input: Tensor, mean: Tensor, invstd: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, momentum: number, eps: number, count: Int): [Tensor, Tensor];
-  batchNormGatherStats(input: Tensor, mean: Tensor, invstd: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, options: { momentum: number; eps: number; count: Int }): [Tensor, Tensor];
+  batchNormGatherStats(input: Tensor, mean: Tensor, invstd: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, momentum: number, eps: number, count: Int, options?: { out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  batchNormGatherStats(input: Tensor, mean: Tensor, invstd: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, options: { momentum: number; eps: number; count: Int; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  batchNormGatherStats(input: Tensor, mean: Tensor, invstd: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, momentum: number, options: { eps: number; count: Int; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  batchNormGatherStats(input: Tensor, mean: Tensor, invstd: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, momentum: number, eps: number, options: { count: Int; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   /** aten::batch_norm_gather_stats_with_counts(Tensor input, Tensor mean, Tensor invstd, Tensor? running_mean, Tensor? running_var, float momentum, float eps, Tensor counts) -> (Tensor, Tensor) */
-  batchNormGatherStatsWithCounts(input: Tensor, mean: Tensor, invstd: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, momentum: number, eps: number, counts: Tensor): [Tensor, Tensor];
-  batchNormGatherStatsWithCounts(input: Tensor, mean: Tensor, invstd: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, options: { momentum: number; eps: number; counts: Tensor }): [Tensor, Tensor];
+  batchNormGatherStatsWithCounts(input: Tensor, mean: Tensor, invstd: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, momentum: number, eps: number, counts: Tensor, options?: { out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  batchNormGatherStatsWithCounts(input: Tensor, mean: Tensor, invstd: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, options: { momentum: number; eps: number; counts: Tensor; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  batchNormGatherStatsWithCounts(input: Tensor, mean: Tensor, invstd: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, momentum: number, options: { eps: number; counts: Tensor; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  batchNormGatherStatsWithCounts(input: Tensor, mean: Tensor, invstd: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, momentum: number, eps: number, options: { counts: Tensor; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   /** aten::batch_norm_stats(Tensor input, float eps) -> (Tensor, Tensor) */
-  batchNormStats(input: Tensor, eps: number): [Tensor, Tensor];
-  batchNormStats(input: Tensor, options: { eps: number }): [Tensor, Tensor];
+  batchNormStats(input: Tensor, eps: number, options?: { out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  batchNormStats(input: Tensor, options: { eps: number; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   /** aten::batch_norm_update_stats(Tensor input, Tensor? running_mean, Tensor? running_var, float momentum) -> (Tensor, Tensor) */
-  batchNormUpdateStats(input: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, momentum: number): [Tensor, Tensor];
-  batchNormUpdateStats(input: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, options: { momentum: number }): [Tensor, Tensor];
+  batchNormUpdateStats(input: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, momentum: number, options?: { out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  batchNormUpdateStats(input: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, options: { momentum: number; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   /** aten::bernoulli(Tensor self, *, Generator? generator=None) -> Tensor */
   bernoulli(input: Tensor, options?: { generator?: Generator | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::bernoulli.p(Tensor self, float p, *, Generator? generator=None) -> Tensor */
@@ -256,55 +272,45 @@ export interface TorchFunctions {
   bilinear(input1: Tensor, input2: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined }): Tensor;
   bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | null): Tensor;
   /** aten::binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=1) -> Tensor */
-  binaryCrossEntropyWithLogits(input: Tensor, target: Tensor, options?: { weight?: Tensor | null | undefined; posWeight?: Tensor | null | undefined; reduction?: Int | undefined }): Tensor;
-  binaryCrossEntropyWithLogits(input: Tensor, target: Tensor, weight: Tensor | null, options?: { posWeight?: Tensor | null | undefined; reduction?: Int | undefined }): Tensor;
-  binaryCrossEntropyWithLogits(input: Tensor, target: Tensor, weight: Tensor | null, posWeight: Tensor | null, options?: { reduction?: Int | undefined }): Tensor;
-  binaryCrossEntropyWithLogits(input: Tensor, target: Tensor, weight: Tensor | null, posWeight: Tensor | null, reduction: Int): Tensor;
+  binaryCrossEntropyWithLogits(input: Tensor, target: Tensor, options?: { weight?: Tensor | null | undefined; posWeight?: Tensor | null | undefined; reduction?: Int | undefined; out?: Tensor | undefined }): Tensor;
+  binaryCrossEntropyWithLogits(input: Tensor, target: Tensor, weight: Tensor | null, options?: { posWeight?: Tensor | null | undefined; reduction?: Int | undefined; out?: Tensor | undefined }): Tensor;
+  binaryCrossEntropyWithLogits(input: Tensor, target: Tensor, weight: Tensor | null, posWeight: Tensor | null, options?: { reduction?: Int | undefined; out?: Tensor | undefined }): Tensor;
+  binaryCrossEntropyWithLogits(input: Tensor, target: Tensor, weight: Tensor | null, posWeight: Tensor | null, reduction: Int, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::bincount(Tensor self, Tensor? weights=None, SymInt minlength=0) -> Tensor */
-  bincount(input: Tensor, options?: { weights?: Tensor | null | undefined; minlength?: Int | undefined }): Tensor;
-  bincount(input: Tensor, weights: Tensor | null, options?: { minlength?: Int | undefined }): Tensor;
-  bincount(input: Tensor, weights: Tensor | null, minlength: Int): Tensor;
+  bincount(input: Tensor, options?: { weights?: Tensor | null | undefined; minlength?: Int | undefined; out?: Tensor | undefined }): Tensor;
+  bincount(input: Tensor, weights: Tensor | null, options?: { minlength?: Int | undefined; out?: Tensor | undefined }): Tensor;
+  bincount(input: Tensor, weights: Tensor | null, minlength: Int, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::binomial(Tensor count, Tensor prob, Generator? generator=None) -> Tensor */
-  binomial(count: Tensor, prob: Tensor, options?: { generator?: Generator | null | undefined }): Tensor;
-  /** aten::bitwise_and.Tensor(Tensor self, Tensor other) -> Tensor */
-  bitwiseAnd(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::bitwise_and.Scalar_Tensor(Scalar self, Tensor other) -> Tensor */
-  bitwiseAnd(input: Scalar, other: Tensor): Tensor;
-  bitwiseAnd(options: { self: Scalar; other: Tensor }): Tensor;
+  binomial(count: Tensor, prob: Tensor, options?: { generator?: Generator | null | undefined; out?: Tensor | undefined }): Tensor;
+  /** aten::bitwise_and.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::bitwise_and.Scalar_Tensor(Scalar self, Tensor other) -> Tensor */
+  bitwiseAnd(input: Tensor | Scalar, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::bitwise_and.Scalar(Tensor self, Scalar other) -> Tensor */
   bitwiseAnd(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   bitwiseAnd(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::bitwise_left_shift.Tensor(Tensor self, Tensor other) -> Tensor */
-  bitwiseLeftShift(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::bitwise_left_shift.Scalar_Tensor(Scalar self, Tensor other) -> Tensor */
-  bitwiseLeftShift(input: Scalar, other: Tensor): Tensor;
-  bitwiseLeftShift(options: { self: Scalar; other: Tensor }): Tensor;
+  /** aten::bitwise_left_shift.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::bitwise_left_shift.Scalar_Tensor(Scalar self, Tensor other) -> Tensor */
+  bitwiseLeftShift(input: Tensor | Scalar, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::bitwise_left_shift.Tensor_Scalar(Tensor self, Scalar other) -> Tensor */
   bitwiseLeftShift(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   bitwiseLeftShift(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
   /** aten::bitwise_not(Tensor self) -> Tensor */
   bitwiseNot(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::bitwise_or.Tensor(Tensor self, Tensor other) -> Tensor */
-  bitwiseOr(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::bitwise_or.Scalar_Tensor(Scalar self, Tensor other) -> Tensor */
-  bitwiseOr(input: Scalar, other: Tensor): Tensor;
-  bitwiseOr(options: { self: Scalar; other: Tensor }): Tensor;
+  /** aten::bitwise_or.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::bitwise_or.Scalar_Tensor(Scalar self, Tensor other) -> Tensor */
+  bitwiseOr(input: Tensor | Scalar, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::bitwise_or.Scalar(Tensor self, Scalar other) -> Tensor */
   bitwiseOr(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   bitwiseOr(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::bitwise_right_shift.Tensor(Tensor self, Tensor other) -> Tensor */
-  bitwiseRightShift(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::bitwise_right_shift.Scalar_Tensor(Scalar self, Tensor other) -> Tensor */
-  bitwiseRightShift(input: Scalar, other: Tensor): Tensor;
-  bitwiseRightShift(options: { self: Scalar; other: Tensor }): Tensor;
+  /** aten::bitwise_right_shift.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::bitwise_right_shift.Scalar_Tensor(Scalar self, Tensor other) -> Tensor */
+  bitwiseRightShift(input: Tensor | Scalar, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::bitwise_right_shift.Tensor_Scalar(Tensor self, Scalar other) -> Tensor */
   bitwiseRightShift(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   bitwiseRightShift(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::bitwise_xor.Tensor(Tensor self, Tensor other) -> Tensor */
-  bitwiseXor(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::bitwise_xor.Scalar_Tensor(Scalar self, Tensor other) -> Tensor */
-  bitwiseXor(input: Scalar, other: Tensor): Tensor;
-  bitwiseXor(options: { self: Scalar; other: Tensor }): Tensor;
+  /** aten::bitwise_xor.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::bitwise_xor.Scalar_Tensor(Scalar self, Tensor other) -> Tensor */
+  bitwiseXor(input: Tensor | Scalar, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::bitwise_xor.Scalar(Tensor self, Scalar other) -> Tensor */
   bitwiseXor(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   bitwiseXor(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
@@ -314,8 +320,9 @@ export interface TorchFunctions {
   /** aten::blackman_window.periodic(int window_length, bool periodic, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
   blackmanWindow(windowLength: Int, periodic: boolean, options?: TensorOptions): Tensor;
   blackmanWindow(options: TensorOptions & { windowLength: Int; periodic: boolean }): Tensor;
+  blackmanWindow(windowLength: Int, options: TensorOptions & { periodic: boolean }): Tensor;
   /** aten::block_diag(Tensor[] tensors) -> Tensor */
-  blockDiag(tensors: Tensors): Tensor;
+  blockDiag(tensors: Tensors, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::bmm(Tensor self, Tensor mat2) -> Tensor */
   bmm(input: Tensor, mat2: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::bmm.dtype(Tensor self, Tensor mat2, ScalarType out_dtype) -> Tensor */
@@ -326,14 +333,13 @@ export interface TorchFunctions {
   /** aten::broadcast_to(Tensor(a) self, SymInt[] size) -> Tensor(a) */
   broadcastTo(input: Tensor, size: Ints): Tensor;
   broadcastTo(input: Tensor, options: { size: Ints }): Tensor;
-  /** aten::bucketize.Tensor(Tensor self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor */
-  bucketize(input: Tensor, boundaries: Tensor, options?: { outInt32?: boolean | undefined; right?: boolean | undefined; out?: Tensor | undefined }): Tensor;
-  /** aten::bucketize.Scalar(Scalar self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor */
-  bucketize(input: Scalar, boundaries: Tensor, options?: { outInt32?: boolean | undefined; right?: boolean | undefined }): Tensor;
-  bucketize(options: { self: Scalar; boundaries: Tensor; outInt32?: boolean | undefined; right?: boolean | undefined }): Tensor;
+  /** aten::bucketize.Tensor(Tensor self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor
+   * aten::bucketize.Scalar(Scalar self, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor */
+  bucketize(input: Tensor | Scalar, boundaries: Tensor, options?: { outInt32?: boolean | undefined; right?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::can_cast(ScalarType from_, ScalarType to) -> bool */
   canCast(from_: DType, to: DType): boolean;
   canCast(options: { from_: DType; to: DType }): boolean;
+  canCast(from_: DType, options: { to: DType }): boolean;
   /** aten::cartesian_prod(Tensor[] tensors) -> Tensor */
   cartesianProd(tensors: Tensors): Tensor;
   /** aten::cat(Tensor[] tensors, int dim=0) -> Tensor */
@@ -350,16 +356,16 @@ export interface TorchFunctions {
   /** aten::ceil_(Tensor(a!) self) -> Tensor(a!) */
   ceil_(input: Tensor): Tensor;
   /** aten::celu(Tensor self, Scalar alpha=1.) -> Tensor */
-  celu(input: Tensor, options?: { alpha?: Scalar | undefined }): Tensor;
-  celu(input: Tensor, alpha: Scalar): Tensor;
+  celu(input: Tensor, options?: { alpha?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
+  celu(input: Tensor, alpha: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::celu_(Tensor(a!) self, Scalar alpha=1.) -> Tensor(a!) */
   celu_(input: Tensor, options?: { alpha?: Scalar | undefined }): Tensor;
   celu_(input: Tensor, alpha: Scalar): Tensor;
   /** aten::chain_matmul(Tensor[] matrices) -> Tensor */
   chainMatmul(matrices: Tensors, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::channel_shuffle(Tensor self, SymInt groups) -> Tensor */
-  channelShuffle(input: Tensor, groups: Int): Tensor;
-  channelShuffle(input: Tensor, options: { groups: Int }): Tensor;
+  channelShuffle(input: Tensor, groups: Int, options?: { out?: Tensor | undefined }): Tensor;
+  channelShuffle(input: Tensor, options: { groups: Int; out?: Tensor | undefined }): Tensor;
   /** aten::cholesky(Tensor self, bool upper=False) -> Tensor */
   cholesky(input: Tensor, options?: { upper?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::cholesky_inverse(Tensor self, bool upper=False) -> Tensor */
@@ -369,6 +375,9 @@ export interface TorchFunctions {
   /** aten::choose_qparams_optimized(Tensor input, int numel, int n_bins, float ratio, int bit_width) -> (Tensor, Tensor) */
   chooseQparamsOptimized(input: Tensor, numel: Int, nBins: Int, ratio: number, bitWidth: Int): [Tensor, Tensor];
   chooseQparamsOptimized(input: Tensor, options: { numel: Int; nBins: Int; ratio: number; bitWidth: Int }): [Tensor, Tensor];
+  chooseQparamsOptimized(input: Tensor, numel: Int, options: { nBins: Int; ratio: number; bitWidth: Int }): [Tensor, Tensor];
+  chooseQparamsOptimized(input: Tensor, numel: Int, nBins: Int, options: { ratio: number; bitWidth: Int }): [Tensor, Tensor];
+  chooseQparamsOptimized(input: Tensor, numel: Int, nBins: Int, ratio: number, options: { bitWidth: Int }): [Tensor, Tensor];
   /** aten::chunk(Tensor(a -> *) self, int chunks, int dim=0) -> Tensor(a)[] */
   chunk(input: Tensor, chunks: Int, options?: { dim?: Int | undefined }): Tensor[];
   chunk(input: Tensor, chunks: Int, dim: Int): Tensor[];
@@ -389,26 +398,18 @@ export interface TorchFunctions {
   clamp_(input: Tensor, options?: { min?: Scalar | null | undefined; max?: Scalar | null | undefined }): Tensor;
   clamp_(input: Tensor, min: Scalar | null, options?: { max?: Scalar | null | undefined }): Tensor;
   clamp_(input: Tensor, min: Scalar | null, max: Scalar | null): Tensor;
-  /** aten::clamp_max.Tensor(Tensor self, Tensor max) -> Tensor */
-  clampMax(input: Tensor, max: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::clamp_max(Tensor self, Scalar max) -> Tensor */
-  clampMax(input: Tensor, max: Scalar, options?: { out?: Tensor | undefined }): Tensor;
-  clampMax(input: Tensor, options: { max: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::clamp_max_.Tensor(Tensor(a!) self, Tensor max) -> Tensor(a!) */
-  clampMax_(input: Tensor, max: Tensor): Tensor;
-  /** aten::clamp_max_(Tensor(a!) self, Scalar max) -> Tensor(a!) */
-  clampMax_(input: Tensor, max: Scalar): Tensor;
-  clampMax_(input: Tensor, options: { max: Scalar }): Tensor;
-  /** aten::clamp_min.Tensor(Tensor self, Tensor min) -> Tensor */
-  clampMin(input: Tensor, min: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::clamp_min(Tensor self, Scalar min) -> Tensor */
-  clampMin(input: Tensor, min: Scalar, options?: { out?: Tensor | undefined }): Tensor;
-  clampMin(input: Tensor, options: { min: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::clamp_min_.Tensor(Tensor(a!) self, Tensor min) -> Tensor(a!) */
-  clampMin_(input: Tensor, min: Tensor): Tensor;
-  /** aten::clamp_min_(Tensor(a!) self, Scalar min) -> Tensor(a!) */
-  clampMin_(input: Tensor, min: Scalar): Tensor;
-  clampMin_(input: Tensor, options: { min: Scalar }): Tensor;
+  /** aten::clamp_max.Tensor(Tensor self, Tensor max) -> Tensor
+   * aten::clamp_max(Tensor self, Scalar max) -> Tensor */
+  clampMax(input: Tensor, max: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
+  /** aten::clamp_max_.Tensor(Tensor(a!) self, Tensor max) -> Tensor(a!)
+   * aten::clamp_max_(Tensor(a!) self, Scalar max) -> Tensor(a!) */
+  clampMax_(input: Tensor, max: Tensor | Scalar): Tensor;
+  /** aten::clamp_min.Tensor(Tensor self, Tensor min) -> Tensor
+   * aten::clamp_min(Tensor self, Scalar min) -> Tensor */
+  clampMin(input: Tensor, min: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
+  /** aten::clamp_min_.Tensor(Tensor(a!) self, Tensor min) -> Tensor(a!)
+   * aten::clamp_min_(Tensor(a!) self, Scalar min) -> Tensor(a!) */
+  clampMin_(input: Tensor, min: Tensor | Scalar): Tensor;
   /** aten::clip.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor */
   clip(input: Tensor, options?: { min?: Tensor | null | undefined; max?: Tensor | null | undefined; out?: Tensor | undefined }): Tensor;
   clip(input: Tensor, min: Tensor | null, options?: { max?: Tensor | null | undefined; out?: Tensor | undefined }): Tensor;
@@ -426,7 +427,7 @@ export interface TorchFunctions {
   clip_(input: Tensor, min: Scalar | null, options?: { max?: Scalar | null | undefined }): Tensor;
   clip_(input: Tensor, min: Scalar | null, max: Scalar | null): Tensor;
   /** aten::clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor */
-  clone(input: Tensor, options?: { memoryFormat?: MemoryFormat | null | undefined }): Tensor;
+  clone(input: Tensor, options?: { memoryFormat?: MemoryFormat | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::col_indices_copy(Tensor self) -> Tensor */
   colIndicesCopy(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::column_stack(Tensor[] tensors) -> Tensor */
@@ -449,9 +450,9 @@ export interface TorchFunctions {
   /** aten::conj_physical_(Tensor(a!) self) -> Tensor(a!) */
   conjPhysical_(input: Tensor): Tensor;
   /** aten::constant_pad_nd(Tensor self, SymInt[] pad, Scalar value=0) -> Tensor */
-  constantPadNd(input: Tensor, pad: Ints, options?: { value?: Scalar | undefined }): Tensor;
-  constantPadNd(input: Tensor, pad: Ints, value: Scalar): Tensor;
-  constantPadNd(input: Tensor, options: { pad: Ints; value?: Scalar | undefined }): Tensor;
+  constantPadNd(input: Tensor, pad: Ints, options?: { value?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
+  constantPadNd(input: Tensor, pad: Ints, value: Scalar, options?: { out?: Tensor | undefined }): Tensor;
+  constantPadNd(input: Tensor, options: { pad: Ints; value?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::conv1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=[1], SymInt[1] padding=[0], SymInt[1] dilation=[1], SymInt groups=1) -> Tensor */
   conv1d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; groups?: Int | undefined }): Tensor;
   conv1d(input: Tensor, weight: Tensor, bias: Tensor | null, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; groups?: Int | undefined }): Tensor;
@@ -480,8 +481,8 @@ export interface TorchFunctions {
   conv3d(input: Tensor, weight: Tensor, bias: Tensor | null, options?: { stride?: IntOrInts | undefined; padding?: string | undefined; dilation?: IntOrInts | undefined; groups?: Int | undefined }): Tensor;
   conv3d(input: Tensor, weight: Tensor, bias: Tensor | null, stride: IntOrInts, options?: { padding?: string | undefined; dilation?: IntOrInts | undefined; groups?: Int | undefined }): Tensor;
   /** aten::conv_tbc(Tensor self, Tensor weight, Tensor bias, int pad=0) -> Tensor */
-  convTbc(input: Tensor, weight: Tensor, bias: Tensor, options?: { pad?: Int | undefined }): Tensor;
-  convTbc(input: Tensor, weight: Tensor, bias: Tensor, pad: Int): Tensor;
+  convTbc(input: Tensor, weight: Tensor, bias: Tensor, options?: { pad?: Int | undefined; out?: Tensor | undefined }): Tensor;
+  convTbc(input: Tensor, weight: Tensor, bias: Tensor, pad: Int, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::conv_transpose1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=[1], SymInt[1] padding=[0], SymInt[1] output_padding=[0], SymInt groups=1, SymInt[1] dilation=[1]) -> Tensor */
   convTranspose1d(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; outputPadding?: IntOrInts | undefined; groups?: Int | undefined; dilation?: IntOrInts | undefined }): Tensor;
   convTranspose1d(input: Tensor, weight: Tensor, bias: Tensor | null, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; outputPadding?: IntOrInts | undefined; groups?: Int | undefined; dilation?: IntOrInts | undefined }): Tensor;
@@ -498,13 +499,16 @@ export interface TorchFunctions {
   convTranspose3d(input: Tensor, weight: Tensor, bias: Tensor | null, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; outputPadding?: IntOrInts | undefined; groups?: Int | undefined; dilation?: IntOrInts | undefined }): Tensor;
   convTranspose3d(input: Tensor, weight: Tensor, bias: Tensor | null, stride: IntOrInts, padding: IntOrInts, options?: { outputPadding?: IntOrInts | undefined; groups?: Int | undefined; dilation?: IntOrInts | undefined }): Tensor;
   /** aten::convolution(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, SymInt[] output_padding, SymInt groups) -> Tensor */
-  convolution(input: Tensor, weight: Tensor, bias: Tensor | null, stride: Ints, padding: Ints, dilation: Ints, transposed: boolean, outputPadding: Ints, groups: Int): Tensor;
-  convolution(input: Tensor, weight: Tensor, bias: Tensor | null, options: { stride: Ints; padding: Ints; dilation: Ints; transposed: boolean; outputPadding: Ints; groups: Int }): Tensor;
-  /** aten::copysign.Tensor(Tensor self, Tensor other) -> Tensor */
-  copysign(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::copysign.Scalar(Tensor self, Scalar other) -> Tensor */
-  copysign(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
-  copysign(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
+  convolution(input: Tensor, weight: Tensor, bias: Tensor | null, stride: Ints, padding: Ints, dilation: Ints, transposed: boolean, outputPadding: Ints, groups: Int, options?: { out?: Tensor | undefined }): Tensor;
+  convolution(input: Tensor, weight: Tensor, bias: Tensor | null, options: { stride: Ints; padding: Ints; dilation: Ints; transposed: boolean; outputPadding: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
+  convolution(input: Tensor, weight: Tensor, bias: Tensor | null, stride: Ints, options: { padding: Ints; dilation: Ints; transposed: boolean; outputPadding: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
+  convolution(input: Tensor, weight: Tensor, bias: Tensor | null, stride: Ints, padding: Ints, options: { dilation: Ints; transposed: boolean; outputPadding: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
+  convolution(input: Tensor, weight: Tensor, bias: Tensor | null, stride: Ints, padding: Ints, dilation: Ints, options: { transposed: boolean; outputPadding: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
+  convolution(input: Tensor, weight: Tensor, bias: Tensor | null, stride: Ints, padding: Ints, dilation: Ints, transposed: boolean, options: { outputPadding: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
+  convolution(input: Tensor, weight: Tensor, bias: Tensor | null, stride: Ints, padding: Ints, dilation: Ints, transposed: boolean, outputPadding: Ints, options: { groups: Int; out?: Tensor | undefined }): Tensor;
+  /** aten::copysign.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::copysign.Scalar(Tensor self, Scalar other) -> Tensor */
+  copysign(input: Tensor, other: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::corrcoef(Tensor self) -> Tensor */
   corrcoef(input: Tensor): Tensor;
   /** aten::cos(Tensor self) -> Tensor */
@@ -524,11 +528,11 @@ export interface TorchFunctions {
   cosineSimilarity(x1: Tensor, x2: Tensor, dim: Int, options?: { eps?: number | undefined }): Tensor;
   cosineSimilarity(x1: Tensor, x2: Tensor, dim: Int, eps: number): Tensor;
   /** aten::count_nonzero(Tensor self, int? dim=None) -> Tensor */
-  countNonzero(input: Tensor, options?: { dim?: Int | null | undefined }): Tensor;
-  countNonzero(input: Tensor, dim: Int | null): Tensor;
+  countNonzero(input: Tensor, options?: { dim?: Int | null | undefined; out?: Tensor | undefined }): Tensor;
+  countNonzero(input: Tensor, dim: Int | null, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::count_nonzero.dim_IntList(Tensor self, int[] dim) -> Tensor */
-  countNonzero(input: Tensor, dim: Ints): Tensor;
-  countNonzero(input: Tensor, options: { dim: Ints }): Tensor;
+  countNonzero(input: Tensor, dim: Ints, options?: { out?: Tensor | undefined }): Tensor;
+  countNonzero(input: Tensor, options: { dim: Ints; out?: Tensor | undefined }): Tensor;
   /** aten::cov(Tensor self, *, int correction=1, Tensor? fweights=None, Tensor? aweights=None) -> Tensor */
   cov(input: Tensor, options?: { correction?: Int | undefined; fweights?: Tensor | null | undefined; aweights?: Tensor | null | undefined }): Tensor;
   /** aten::cross(Tensor self, Tensor other, int? dim=None) -> Tensor */
@@ -541,30 +545,57 @@ export interface TorchFunctions {
   ctcLoss(logProbs: Tensor, targets: Tensor, inputLengths: Ints, targetLengths: Ints, blank: Int, options?: { reduction?: Int | undefined; zeroInfinity?: boolean | undefined }): Tensor;
   ctcLoss(logProbs: Tensor, targets: Tensor, inputLengths: Ints, targetLengths: Ints, blank: Int, reduction: Int, options?: { zeroInfinity?: boolean | undefined }): Tensor;
   ctcLoss(logProbs: Tensor, targets: Tensor, options: { inputLengths: Ints; targetLengths: Ints; blank?: Int | undefined; reduction?: Int | undefined; zeroInfinity?: boolean | undefined }): Tensor;
+  ctcLoss(logProbs: Tensor, targets: Tensor, inputLengths: Ints, options: { targetLengths: Ints; blank?: Int | undefined; reduction?: Int | undefined; zeroInfinity?: boolean | undefined }): Tensor;
   /** aten::ctc_loss.Tensor(Tensor log_probs, Tensor targets, Tensor input_lengths, Tensor target_lengths, int blank=0, int reduction=1, bool zero_infinity=False) -> Tensor */
   ctcLoss(logProbs: Tensor, targets: Tensor, inputLengths: Tensor, targetLengths: Tensor, options?: { blank?: Int | undefined; reduction?: Int | undefined; zeroInfinity?: boolean | undefined }): Tensor;
   ctcLoss(logProbs: Tensor, targets: Tensor, inputLengths: Tensor, targetLengths: Tensor, blank: Int, options?: { reduction?: Int | undefined; zeroInfinity?: boolean | undefined }): Tensor;
   ctcLoss(logProbs: Tensor, targets: Tensor, inputLengths: Tensor, targetLengths: Tensor, blank: Int, reduction: Int, options?: { zeroInfinity?: boolean | undefined }): Tensor;
   /** aten::cudnn_affine_grid_generator(Tensor theta, int N, int C, int H, int W) -> Tensor grid */
-  cudnnAffineGridGenerator(theta: Tensor, N: Int, C: Int, H: Int, W: Int): Tensor;
-  cudnnAffineGridGenerator(theta: Tensor, options: { N: Int; C: Int; H: Int; W: Int }): Tensor;
+  cudnnAffineGridGenerator(theta: Tensor, N: Int, C: Int, H: Int, W: Int, options?: { out?: Tensor | undefined }): Tensor;
+  cudnnAffineGridGenerator(theta: Tensor, options: { N: Int; C: Int; H: Int; W: Int; out?: Tensor | undefined }): Tensor;
+  cudnnAffineGridGenerator(theta: Tensor, N: Int, options: { C: Int; H: Int; W: Int; out?: Tensor | undefined }): Tensor;
+  cudnnAffineGridGenerator(theta: Tensor, N: Int, C: Int, options: { H: Int; W: Int; out?: Tensor | undefined }): Tensor;
+  cudnnAffineGridGenerator(theta: Tensor, N: Int, C: Int, H: Int, options: { W: Int; out?: Tensor | undefined }): Tensor;
   /** aten::cudnn_batch_norm(Tensor input, Tensor weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float exponential_average_factor, float epsilon) -> (Tensor, Tensor, Tensor, Tensor) */
   cudnnBatchNorm(input: Tensor, weight: Tensor, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, exponentialAverageFactor: number, epsilon: number, options?: { out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
   cudnnBatchNorm(input: Tensor, weight: Tensor, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, options: { training: boolean; exponentialAverageFactor: number; epsilon: number; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
+  cudnnBatchNorm(input: Tensor, weight: Tensor, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, options: { exponentialAverageFactor: number; epsilon: number; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
+  cudnnBatchNorm(input: Tensor, weight: Tensor, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, exponentialAverageFactor: number, options: { epsilon: number; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
   /** aten::cudnn_convolution(Tensor self, Tensor weight, SymInt[] padding, SymInt[] stride, SymInt[] dilation, SymInt groups, bool benchmark, bool deterministic, bool allow_tf32) -> Tensor */
   cudnnConvolution(input: Tensor, weight: Tensor, padding: Ints, stride: Ints, dilation: Ints, groups: Int, benchmark: boolean, deterministic: boolean, allowTf32: boolean, options?: { out?: Tensor | undefined }): Tensor;
   cudnnConvolution(input: Tensor, weight: Tensor, options: { padding: Ints; stride: Ints; dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; allowTf32: boolean; out?: Tensor | undefined }): Tensor;
+  cudnnConvolution(input: Tensor, weight: Tensor, padding: Ints, options: { stride: Ints; dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; allowTf32: boolean; out?: Tensor | undefined }): Tensor;
+  cudnnConvolution(input: Tensor, weight: Tensor, padding: Ints, stride: Ints, options: { dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; allowTf32: boolean; out?: Tensor | undefined }): Tensor;
+  cudnnConvolution(input: Tensor, weight: Tensor, padding: Ints, stride: Ints, dilation: Ints, options: { groups: Int; benchmark: boolean; deterministic: boolean; allowTf32: boolean; out?: Tensor | undefined }): Tensor;
+  cudnnConvolution(input: Tensor, weight: Tensor, padding: Ints, stride: Ints, dilation: Ints, groups: Int, options: { benchmark: boolean; deterministic: boolean; allowTf32: boolean; out?: Tensor | undefined }): Tensor;
+  cudnnConvolution(input: Tensor, weight: Tensor, padding: Ints, stride: Ints, dilation: Ints, groups: Int, benchmark: boolean, options: { deterministic: boolean; allowTf32: boolean; out?: Tensor | undefined }): Tensor;
+  cudnnConvolution(input: Tensor, weight: Tensor, padding: Ints, stride: Ints, dilation: Ints, groups: Int, benchmark: boolean, deterministic: boolean, options: { allowTf32: boolean; out?: Tensor | undefined }): Tensor;
   /** aten::cudnn_convolution_add_relu(Tensor self, Tensor weight, Tensor z, Scalar? alpha, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, SymInt groups) -> Tensor */
-  cudnnConvolutionAddRelu(input: Tensor, weight: Tensor, z: Tensor, alpha: Scalar | null, bias: Tensor | null, stride: Ints, padding: Ints, dilation: Ints, groups: Int): Tensor;
-  cudnnConvolutionAddRelu(input: Tensor, weight: Tensor, z: Tensor, options: { alpha: Scalar | null; bias: Tensor | null; stride: Ints; padding: Ints; dilation: Ints; groups: Int }): Tensor;
+  cudnnConvolutionAddRelu(input: Tensor, weight: Tensor, z: Tensor, alpha: Scalar | null, bias: Tensor | null, stride: Ints, padding: Ints, dilation: Ints, groups: Int, options?: { out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionAddRelu(input: Tensor, weight: Tensor, z: Tensor, options: { alpha: Scalar | null; bias: Tensor | null; stride: Ints; padding: Ints; dilation: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionAddRelu(input: Tensor, weight: Tensor, z: Tensor, alpha: Scalar | null, options: { bias: Tensor | null; stride: Ints; padding: Ints; dilation: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionAddRelu(input: Tensor, weight: Tensor, z: Tensor, alpha: Scalar | null, bias: Tensor | null, options: { stride: Ints; padding: Ints; dilation: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionAddRelu(input: Tensor, weight: Tensor, z: Tensor, alpha: Scalar | null, bias: Tensor | null, stride: Ints, options: { padding: Ints; dilation: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionAddRelu(input: Tensor, weight: Tensor, z: Tensor, alpha: Scalar | null, bias: Tensor | null, stride: Ints, padding: Ints, options: { dilation: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionAddRelu(input: Tensor, weight: Tensor, z: Tensor, alpha: Scalar | null, bias: Tensor | null, stride: Ints, padding: Ints, dilation: Ints, options: { groups: Int; out?: Tensor | undefined }): Tensor;
   /** aten::cudnn_convolution_relu(Tensor self, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, SymInt groups) -> Tensor */
-  cudnnConvolutionRelu(input: Tensor, weight: Tensor, bias: Tensor | null, stride: Ints, padding: Ints, dilation: Ints, groups: Int): Tensor;
-  cudnnConvolutionRelu(input: Tensor, weight: Tensor, bias: Tensor | null, options: { stride: Ints; padding: Ints; dilation: Ints; groups: Int }): Tensor;
+  cudnnConvolutionRelu(input: Tensor, weight: Tensor, bias: Tensor | null, stride: Ints, padding: Ints, dilation: Ints, groups: Int, options?: { out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionRelu(input: Tensor, weight: Tensor, bias: Tensor | null, options: { stride: Ints; padding: Ints; dilation: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionRelu(input: Tensor, weight: Tensor, bias: Tensor | null, stride: Ints, options: { padding: Ints; dilation: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionRelu(input: Tensor, weight: Tensor, bias: Tensor | null, stride: Ints, padding: Ints, options: { dilation: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionRelu(input: Tensor, weight: Tensor, bias: Tensor | null, stride: Ints, padding: Ints, dilation: Ints, options: { groups: Int; out?: Tensor | undefined }): Tensor;
   /** aten::cudnn_convolution_transpose(Tensor self, Tensor weight, SymInt[] padding, SymInt[] output_padding, SymInt[] stride, SymInt[] dilation, SymInt groups, bool benchmark, bool deterministic, bool allow_tf32) -> Tensor */
-  cudnnConvolutionTranspose(input: Tensor, weight: Tensor, padding: Ints, outputPadding: Ints, stride: Ints, dilation: Ints, groups: Int, benchmark: boolean, deterministic: boolean, allowTf32: boolean): Tensor;
-  cudnnConvolutionTranspose(input: Tensor, weight: Tensor, options: { padding: Ints; outputPadding: Ints; stride: Ints; dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; allowTf32: boolean }): Tensor;
+  cudnnConvolutionTranspose(input: Tensor, weight: Tensor, padding: Ints, outputPadding: Ints, stride: Ints, dilation: Ints, groups: Int, benchmark: boolean, deterministic: boolean, allowTf32: boolean, options?: { out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionTranspose(input: Tensor, weight: Tensor, options: { padding: Ints; outputPadding: Ints; stride: Ints; dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; allowTf32: boolean; out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionTranspose(input: Tensor, weight: Tensor, padding: Ints, options: { outputPadding: Ints; stride: Ints; dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; allowTf32: boolean; out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionTranspose(input: Tensor, weight: Tensor, padding: Ints, outputPadding: Ints, options: { stride: Ints; dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; allowTf32: boolean; out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionTranspose(input: Tensor, weight: Tensor, padding: Ints, outputPadding: Ints, stride: Ints, options: { dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; allowTf32: boolean; out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionTranspose(input: Tensor, weight: Tensor, padding: Ints, outputPadding: Ints, stride: Ints, dilation: Ints, options: { groups: Int; benchmark: boolean; deterministic: boolean; allowTf32: boolean; out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionTranspose(input: Tensor, weight: Tensor, padding: Ints, outputPadding: Ints, stride: Ints, dilation: Ints, groups: Int, options: { benchmark: boolean; deterministic: boolean; allowTf32: boolean; out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionTranspose(input: Tensor, weight: Tensor, padding: Ints, outputPadding: Ints, stride: Ints, dilation: Ints, groups: Int, benchmark: boolean, options: { deterministic: boolean; allowTf32: boolean; out?: Tensor | undefined }): Tensor;
+  cudnnConvolutionTranspose(input: Tensor, weight: Tensor, padding: Ints, outputPadding: Ints, stride: Ints, dilation: Ints, groups: Int, benchmark: boolean, deterministic: boolean, options: { allowTf32: boolean; out?: Tensor | undefined }): Tensor;
   /** aten::cudnn_grid_sampler(Tensor self, Tensor grid) -> Tensor output */
-  cudnnGridSampler(input: Tensor, grid: Tensor): Tensor;
+  cudnnGridSampler(input: Tensor, grid: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::cudnn_is_acceptable(Tensor self) -> bool */
   cudnnIsAcceptable(input: Tensor): boolean;
   /** aten::cummax(Tensor self, int dim) -> (Tensor values, Tensor indices) */
@@ -588,9 +619,9 @@ export interface TorchFunctions {
   /** aten::deg2rad_(Tensor(a!) self) -> Tensor(a!) */
   deg2rad_(input: Tensor): Tensor;
   /** aten::dequantize.self(Tensor self) -> Tensor */
-  dequantize(input: Tensor): Tensor;
+  dequantize(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::dequantize.tensors(Tensor[] tensors) -> Tensor[] */
-  dequantize(tensors: Tensors): Tensor[];
+  dequantize(tensors: Tensors, options?: { out?: Tensor | undefined }): Tensor[];
   /** aten::det(Tensor self) -> Tensor */
   det(input: Tensor): Tensor;
   /** aten::detach(Tensor(a) self) -> Tensor(a) */
@@ -603,10 +634,10 @@ export interface TorchFunctions {
   diag(input: Tensor, options?: { diagonal?: Int | undefined; out?: Tensor | undefined }): Tensor;
   diag(input: Tensor, diagonal: Int, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::diag_embed(Tensor self, int offset=0, int dim1=-2, int dim2=-1) -> Tensor */
-  diagEmbed(input: Tensor, options?: { offset?: Int | undefined; dim1?: Int | undefined; dim2?: Int | undefined }): Tensor;
-  diagEmbed(input: Tensor, offset: Int, options?: { dim1?: Int | undefined; dim2?: Int | undefined }): Tensor;
-  diagEmbed(input: Tensor, offset: Int, dim1: Int, options?: { dim2?: Int | undefined }): Tensor;
-  diagEmbed(input: Tensor, offset: Int, dim1: Int, dim2: Int): Tensor;
+  diagEmbed(input: Tensor, options?: { offset?: Int | undefined; dim1?: Int | undefined; dim2?: Int | undefined; out?: Tensor | undefined }): Tensor;
+  diagEmbed(input: Tensor, offset: Int, options?: { dim1?: Int | undefined; dim2?: Int | undefined; out?: Tensor | undefined }): Tensor;
+  diagEmbed(input: Tensor, offset: Int, dim1: Int, options?: { dim2?: Int | undefined; out?: Tensor | undefined }): Tensor;
+  diagEmbed(input: Tensor, offset: Int, dim1: Int, dim2: Int, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::diagflat(Tensor self, int offset=0) -> Tensor */
   diagflat(input: Tensor, options?: { offset?: Int | undefined }): Tensor;
   diagflat(input: Tensor, offset: Int): Tensor;
@@ -621,10 +652,10 @@ export interface TorchFunctions {
   diagonalCopy(input: Tensor, offset: Int, dim1: Int, options?: { dim2?: Int | undefined; out?: Tensor | undefined }): Tensor;
   diagonalCopy(input: Tensor, offset: Int, dim1: Int, dim2: Int, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::diagonal_scatter(Tensor self, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor */
-  diagonalScatter(input: Tensor, src: Tensor, options?: { offset?: Int | undefined; dim1?: Int | undefined; dim2?: Int | undefined }): Tensor;
-  diagonalScatter(input: Tensor, src: Tensor, offset: Int, options?: { dim1?: Int | undefined; dim2?: Int | undefined }): Tensor;
-  diagonalScatter(input: Tensor, src: Tensor, offset: Int, dim1: Int, options?: { dim2?: Int | undefined }): Tensor;
-  diagonalScatter(input: Tensor, src: Tensor, offset: Int, dim1: Int, dim2: Int): Tensor;
+  diagonalScatter(input: Tensor, src: Tensor, options?: { offset?: Int | undefined; dim1?: Int | undefined; dim2?: Int | undefined; out?: Tensor | undefined }): Tensor;
+  diagonalScatter(input: Tensor, src: Tensor, offset: Int, options?: { dim1?: Int | undefined; dim2?: Int | undefined; out?: Tensor | undefined }): Tensor;
+  diagonalScatter(input: Tensor, src: Tensor, offset: Int, dim1: Int, options?: { dim2?: Int | undefined; out?: Tensor | undefined }): Tensor;
+  diagonalScatter(input: Tensor, src: Tensor, offset: Int, dim1: Int, dim2: Int, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::diff(Tensor self, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor */
   diff(input: Tensor, options?: { n?: Int | undefined; dim?: Int | undefined; prepend?: Tensor | null | undefined; append?: Tensor | null | undefined; out?: Tensor | undefined }): Tensor;
   diff(input: Tensor, n: Int, options?: { dim?: Int | undefined; prepend?: Tensor | null | undefined; append?: Tensor | null | undefined; out?: Tensor | undefined }): Tensor;
@@ -633,18 +664,14 @@ export interface TorchFunctions {
   /** aten::digamma(Tensor self) -> Tensor */
   digamma(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::dist(Tensor self, Tensor other, Scalar p=2) -> Tensor */
-  dist(input: Tensor, other: Tensor, options?: { p?: Scalar | undefined }): Tensor;
-  dist(input: Tensor, other: Tensor, p: Scalar): Tensor;
-  /** aten::div.Tensor(Tensor self, Tensor other) -> Tensor */
-  div(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::div.Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode) -> Tensor */
-  div(input: Tensor, other: Tensor, options: { roundingMode: string | null; out?: Tensor | undefined }): Tensor;
-  /** aten::div.Scalar(Tensor self, Scalar other) -> Tensor */
-  div(input: Tensor, other: Scalar): Tensor;
-  div(input: Tensor, options: { other: Scalar }): Tensor;
-  /** aten::div.Scalar_mode(Tensor self, Scalar other, *, str? rounding_mode) -> Tensor */
-  div(input: Tensor, other: Scalar, options: { roundingMode: string | null }): Tensor;
-  div(input: Tensor, options: { roundingMode: string | null; other: Scalar }): Tensor;
+  dist(input: Tensor, other: Tensor, options?: { p?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
+  dist(input: Tensor, other: Tensor, p: Scalar, options?: { out?: Tensor | undefined }): Tensor;
+  /** aten::div.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::div.Scalar(Tensor self, Scalar other) -> Tensor */
+  div(input: Tensor, other: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
+  /** aten::div.Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode) -> Tensor
+   * aten::div.Scalar_mode(Tensor self, Scalar other, *, str? rounding_mode) -> Tensor */
+  div(input: Tensor, other: Tensor | Scalar, options: { roundingMode: string | null; out?: Tensor | undefined }): Tensor;
   /** aten::divide.Tensor(Tensor self, Tensor other) -> Tensor */
   divide(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::divide.Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode) -> Tensor */
@@ -660,9 +687,11 @@ export interface TorchFunctions {
   /** aten::dropout(Tensor input, float p, bool train) -> Tensor */
   dropout(input: Tensor, p: number, train: boolean): Tensor;
   dropout(input: Tensor, options: { p: number; train: boolean }): Tensor;
+  dropout(input: Tensor, p: number, options: { train: boolean }): Tensor;
   /** aten::dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!) */
   dropout_(input: Tensor, p: number, train: boolean): Tensor;
   dropout_(input: Tensor, options: { p: number; train: boolean }): Tensor;
+  dropout_(input: Tensor, p: number, options: { train: boolean }): Tensor;
   /** aten::dsplit.int(Tensor(a -> *) self, int sections) -> Tensor(a)[] */
   dsplit(input: Tensor, sections: Int): Tensor[];
   dsplit(input: Tensor, options: { sections: Int }): Tensor[];
@@ -672,36 +701,43 @@ export interface TorchFunctions {
   /** aten::dstack(Tensor[] tensors) -> Tensor */
   dstack(tensors: Tensors, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::embedding(Tensor weight, Tensor indices, SymInt padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor */
-  embedding(weight: Tensor, indices: Tensor, options?: { paddingIdx?: Int | undefined; scaleGradByFreq?: boolean | undefined; sparse?: boolean | undefined }): Tensor;
-  embedding(weight: Tensor, indices: Tensor, paddingIdx: Int, options?: { scaleGradByFreq?: boolean | undefined; sparse?: boolean | undefined }): Tensor;
+  embedding(weight: Tensor, indices: Tensor, options?: { paddingIdx?: Int | undefined; scaleGradByFreq?: boolean | undefined; sparse?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  embedding(weight: Tensor, indices: Tensor, paddingIdx: Int, options?: { scaleGradByFreq?: boolean | undefined; sparse?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::embedding_bag.padding_idx(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq, int mode, bool sparse, Tensor? per_sample_weights, bool include_last_offset, int? padding_idx) -> (Tensor, Tensor, Tensor, Tensor) */
   embeddingBag(weight: Tensor, indices: Tensor, offsets: Tensor, scaleGradByFreq: boolean, mode: Int, sparse: boolean, perSampleWeights: Tensor | null, includeLastOffset: boolean, paddingIdx: Int | null): [Tensor, Tensor, Tensor, Tensor];
   embeddingBag(weight: Tensor, indices: Tensor, offsets: Tensor, options: { scaleGradByFreq: boolean; mode: Int; sparse: boolean; perSampleWeights: Tensor | null; includeLastOffset: boolean; paddingIdx: Int | null }): [Tensor, Tensor, Tensor, Tensor];
+  embeddingBag(weight: Tensor, indices: Tensor, offsets: Tensor, scaleGradByFreq: boolean, options: { mode: Int; sparse: boolean; perSampleWeights: Tensor | null; includeLastOffset: boolean; paddingIdx: Int | null }): [Tensor, Tensor, Tensor, Tensor];
+  embeddingBag(weight: Tensor, indices: Tensor, offsets: Tensor, scaleGradByFreq: boolean, mode: Int, options: { sparse: boolean; perSampleWeights: Tensor | null; includeLastOffset: boolean; paddingIdx: Int | null }): [Tensor, Tensor, Tensor, Tensor];
+  embeddingBag(weight: Tensor, indices: Tensor, offsets: Tensor, scaleGradByFreq: boolean, mode: Int, sparse: boolean, options: { perSampleWeights: Tensor | null; includeLastOffset: boolean; paddingIdx: Int | null }): [Tensor, Tensor, Tensor, Tensor];
+  embeddingBag(weight: Tensor, indices: Tensor, offsets: Tensor, scaleGradByFreq: boolean, mode: Int, sparse: boolean, perSampleWeights: Tensor | null, options: { includeLastOffset: boolean; paddingIdx: Int | null }): [Tensor, Tensor, Tensor, Tensor];
+  embeddingBag(weight: Tensor, indices: Tensor, offsets: Tensor, scaleGradByFreq: boolean, mode: Int, sparse: boolean, perSampleWeights: Tensor | null, includeLastOffset: boolean, options: { paddingIdx: Int | null }): [Tensor, Tensor, Tensor, Tensor];
   /** aten::embedding_bag(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq=False, int mode=0, bool sparse=False, Tensor? per_sample_weights=None, bool include_last_offset=False) -> (Tensor, Tensor, Tensor, Tensor) */
   embeddingBag(weight: Tensor, indices: Tensor, offsets: Tensor, options?: { scaleGradByFreq?: boolean | undefined; mode?: Int | undefined; sparse?: boolean | undefined; perSampleWeights?: Tensor | null | undefined; includeLastOffset?: boolean | undefined }): [Tensor, Tensor, Tensor, Tensor];
   /** aten::embedding_renorm_(Tensor(a!) self, Tensor indices, float max_norm, float norm_type) -> Tensor(a!) */
   embeddingRenorm_(input: Tensor, indices: Tensor, maxNorm: number, normType: number): Tensor;
   embeddingRenorm_(input: Tensor, indices: Tensor, options: { maxNorm: number; normType: number }): Tensor;
+  embeddingRenorm_(input: Tensor, indices: Tensor, maxNorm: number, options: { normType: number }): Tensor;
   /** aten::empty.memory_format(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor */
-  empty(size: Ints, options?: TensorOptions & { memoryFormat?: MemoryFormat | null | undefined; out?: Tensor | undefined }): Tensor;
-  empty(options: TensorOptions & { size: Ints; memoryFormat?: MemoryFormat | null | undefined; out?: Tensor | undefined }): Tensor;
+  empty(size: Ints, options?: TensorOptions & { memoryFormat?: MemoryFormat | null | undefined }): Tensor;
+  empty(options: TensorOptions & { size: Ints; memoryFormat?: MemoryFormat | null | undefined }): Tensor;
   empty(...size: Int[]): Tensor;
   /** aten::empty_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor */
   emptyLike(input: Tensor, options?: TensorOptions & { memoryFormat?: MemoryFormat | null | undefined }): Tensor;
   /** aten::empty_permuted(SymInt[] size, int[] physical_layout, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
   emptyPermuted(size: Ints, physicalLayout: Ints, options?: TensorOptions): Tensor;
   emptyPermuted(options: TensorOptions & { size: Ints; physicalLayout: Ints }): Tensor;
+  emptyPermuted(size: Ints, options: TensorOptions & { physicalLayout: Ints }): Tensor;
   /** aten::empty_quantized(int[] size, Tensor qtensor, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor */
   emptyQuantized(size: Ints, qtensor: Tensor, options?: TensorOptions & { memoryFormat?: MemoryFormat | null | undefined }): Tensor;
   emptyQuantized(options: TensorOptions & { size: Ints; qtensor: Tensor; memoryFormat?: MemoryFormat | null | undefined }): Tensor;
+  emptyQuantized(size: Ints, options: TensorOptions & { qtensor: Tensor; memoryFormat?: MemoryFormat | null | undefined }): Tensor;
   /** aten::empty_strided(SymInt[] size, SymInt[] stride, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
   emptyStrided(size: Ints, stride: Ints, options?: TensorOptions): Tensor;
   emptyStrided(options: TensorOptions & { size: Ints; stride: Ints }): Tensor;
-  /** aten::eq.Tensor(Tensor self, Tensor other) -> Tensor */
-  eq(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::eq.Scalar(Tensor self, Scalar other) -> Tensor */
-  eq(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
-  eq(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
+  emptyStrided(size: Ints, options: TensorOptions & { stride: Ints }): Tensor;
+  /** aten::eq.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::eq.Scalar(Tensor self, Scalar other) -> Tensor */
+  eq(input: Tensor, other: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::equal(Tensor self, Tensor other) -> bool */
   equal(input: Tensor, other: Tensor): boolean;
   /** aten::erf(Tensor self) -> Tensor */
@@ -730,20 +766,27 @@ export interface TorchFunctions {
   /** aten::expm1_(Tensor(a!) self) -> Tensor(a!) */
   expm1_(input: Tensor): Tensor;
   /** aten::eye(SymInt n, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  eye(n: Int, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  eye(options: TensorOptions & { n: Int; out?: Tensor | undefined }): Tensor;
+  eye(n: Int, options?: TensorOptions): Tensor;
+  eye(options: TensorOptions & { n: Int }): Tensor;
   /** aten::eye.m(SymInt n, SymInt m, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  eye(n: Int, m: Int, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  eye(options: TensorOptions & { n: Int; m: Int; out?: Tensor | undefined }): Tensor;
+  eye(n: Int, m: Int, options?: TensorOptions): Tensor;
+  eye(options: TensorOptions & { n: Int; m: Int }): Tensor;
+  eye(n: Int, options: TensorOptions & { m: Int }): Tensor;
   /** aten::fake_quantize_per_channel_affine(Tensor self, Tensor scale, Tensor zero_point, int axis, int quant_min, int quant_max) -> Tensor */
   fakeQuantizePerChannelAffine(input: Tensor, scale: Tensor, zeroPoint: Tensor, axis: Int, quantMin: Int, quantMax: Int): Tensor;
   fakeQuantizePerChannelAffine(input: Tensor, scale: Tensor, zeroPoint: Tensor, options: { axis: Int; quantMin: Int; quantMax: Int }): Tensor;
+  fakeQuantizePerChannelAffine(input: Tensor, scale: Tensor, zeroPoint: Tensor, axis: Int, options: { quantMin: Int; quantMax: Int }): Tensor;
+  fakeQuantizePerChannelAffine(input: Tensor, scale: Tensor, zeroPoint: Tensor, axis: Int, quantMin: Int, options: { quantMax: Int }): Tensor;
   /** aten::fake_quantize_per_tensor_affine.tensor_qparams(Tensor self, Tensor scale, Tensor zero_point, int quant_min, int quant_max) -> Tensor */
   fakeQuantizePerTensorAffine(input: Tensor, scale: Tensor, zeroPoint: Tensor, quantMin: Int, quantMax: Int): Tensor;
   fakeQuantizePerTensorAffine(input: Tensor, scale: Tensor, zeroPoint: Tensor, options: { quantMin: Int; quantMax: Int }): Tensor;
+  fakeQuantizePerTensorAffine(input: Tensor, scale: Tensor, zeroPoint: Tensor, quantMin: Int, options: { quantMax: Int }): Tensor;
   /** aten::fake_quantize_per_tensor_affine(Tensor self, float scale, int zero_point, int quant_min, int quant_max) -> Tensor */
   fakeQuantizePerTensorAffine(input: Tensor, scale: number, zeroPoint: Int, quantMin: Int, quantMax: Int): Tensor;
   fakeQuantizePerTensorAffine(input: Tensor, options: { scale: number; zeroPoint: Int; quantMin: Int; quantMax: Int }): Tensor;
+  fakeQuantizePerTensorAffine(input: Tensor, scale: number, options: { zeroPoint: Int; quantMin: Int; quantMax: Int }): Tensor;
+  fakeQuantizePerTensorAffine(input: Tensor, scale: number, zeroPoint: Int, options: { quantMin: Int; quantMax: Int }): Tensor;
+  fakeQuantizePerTensorAffine(input: Tensor, scale: number, zeroPoint: Int, quantMin: Int, options: { quantMax: Int }): Tensor;
   /** aten::fbgemm_linear_fp16_weight(Tensor input, Tensor packed_weight, Tensor bias) -> Tensor */
   fbgemmLinearFp16Weight(input: Tensor, packedWeight: Tensor, bias: Tensor): Tensor;
   /** aten::fbgemm_linear_fp16_weight.out(Tensor input, Tensor packed_weight, Tensor bias, Tensor(a!) output) -> Tensor */
@@ -755,9 +798,13 @@ export interface TorchFunctions {
   /** aten::fbgemm_linear_int8_weight(Tensor input, Tensor weight, Tensor packed, Tensor col_offsets, Scalar weight_scale, Scalar weight_zero_point, Tensor bias) -> Tensor */
   fbgemmLinearInt8Weight(input: Tensor, weight: Tensor, packed: Tensor, colOffsets: Tensor, weightScale: Scalar, weightZeroPoint: Scalar, bias: Tensor): Tensor;
   fbgemmLinearInt8Weight(input: Tensor, weight: Tensor, packed: Tensor, colOffsets: Tensor, options: { weightScale: Scalar; weightZeroPoint: Scalar; bias: Tensor }): Tensor;
+  fbgemmLinearInt8Weight(input: Tensor, weight: Tensor, packed: Tensor, colOffsets: Tensor, weightScale: Scalar, options: { weightZeroPoint: Scalar; bias: Tensor }): Tensor;
+  fbgemmLinearInt8Weight(input: Tensor, weight: Tensor, packed: Tensor, colOffsets: Tensor, weightScale: Scalar, weightZeroPoint: Scalar, options: { bias: Tensor }): Tensor;
   /** aten::fbgemm_linear_int8_weight_fp32_activation(Tensor input, Tensor weight, Tensor packed, Tensor col_offsets, Scalar weight_scale, Scalar weight_zero_point, Tensor bias) -> Tensor */
   fbgemmLinearInt8WeightFp32Activation(input: Tensor, weight: Tensor, packed: Tensor, colOffsets: Tensor, weightScale: Scalar, weightZeroPoint: Scalar, bias: Tensor): Tensor;
   fbgemmLinearInt8WeightFp32Activation(input: Tensor, weight: Tensor, packed: Tensor, colOffsets: Tensor, options: { weightScale: Scalar; weightZeroPoint: Scalar; bias: Tensor }): Tensor;
+  fbgemmLinearInt8WeightFp32Activation(input: Tensor, weight: Tensor, packed: Tensor, colOffsets: Tensor, weightScale: Scalar, options: { weightZeroPoint: Scalar; bias: Tensor }): Tensor;
+  fbgemmLinearInt8WeightFp32Activation(input: Tensor, weight: Tensor, packed: Tensor, colOffsets: Tensor, weightScale: Scalar, weightZeroPoint: Scalar, options: { bias: Tensor }): Tensor;
   /** aten::fbgemm_linear_quantize_weight(Tensor input) -> (Tensor, Tensor, float, int) */
   fbgemmLinearQuantizeWeight(input: Tensor): [Tensor, Tensor, number, number | bigint];
   /** aten::fbgemm_pack_gemm_matrix_fp16(Tensor input) -> Tensor */
@@ -767,28 +814,29 @@ export interface TorchFunctions {
   /** aten::fbgemm_pack_quantized_matrix.KN(Tensor input, int K, int N) -> Tensor */
   fbgemmPackQuantizedMatrix(input: Tensor, K: Int, N: Int): Tensor;
   fbgemmPackQuantizedMatrix(input: Tensor, options: { K: Int; N: Int }): Tensor;
+  fbgemmPackQuantizedMatrix(input: Tensor, K: Int, options: { N: Int }): Tensor;
   /** aten::feature_alpha_dropout(Tensor input, float p, bool train) -> Tensor */
   featureAlphaDropout(input: Tensor, p: number, train: boolean): Tensor;
   featureAlphaDropout(input: Tensor, options: { p: number; train: boolean }): Tensor;
+  featureAlphaDropout(input: Tensor, p: number, options: { train: boolean }): Tensor;
   /** aten::feature_alpha_dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!) */
   featureAlphaDropout_(input: Tensor, p: number, train: boolean): Tensor;
   featureAlphaDropout_(input: Tensor, options: { p: number; train: boolean }): Tensor;
+  featureAlphaDropout_(input: Tensor, p: number, options: { train: boolean }): Tensor;
   /** aten::feature_dropout(Tensor input, float p, bool train) -> Tensor */
   featureDropout(input: Tensor, p: number, train: boolean): Tensor;
   featureDropout(input: Tensor, options: { p: number; train: boolean }): Tensor;
+  featureDropout(input: Tensor, p: number, options: { train: boolean }): Tensor;
   /** aten::feature_dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!) */
   featureDropout_(input: Tensor, p: number, train: boolean): Tensor;
   featureDropout_(input: Tensor, options: { p: number; train: boolean }): Tensor;
-  /** aten::fill.Tensor(Tensor self, Tensor value) -> Tensor */
-  fill(input: Tensor, value: Tensor): Tensor;
-  /** aten::fill.Scalar(Tensor self, Scalar value) -> Tensor */
-  fill(input: Tensor, value: Scalar): Tensor;
-  fill(input: Tensor, options: { value: Scalar }): Tensor;
-  /** aten::fill_.Tensor(Tensor(a!) self, Tensor value) -> Tensor(a!) */
-  fill_(input: Tensor, value: Tensor): Tensor;
-  /** aten::fill_.Scalar(Tensor(a!) self, Scalar value) -> Tensor(a!) */
-  fill_(input: Tensor, value: Scalar): Tensor;
-  fill_(input: Tensor, options: { value: Scalar }): Tensor;
+  featureDropout_(input: Tensor, p: number, options: { train: boolean }): Tensor;
+  /** aten::fill.Tensor(Tensor self, Tensor value) -> Tensor
+   * aten::fill.Scalar(Tensor self, Scalar value) -> Tensor */
+  fill(input: Tensor, value: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
+  /** aten::fill_.Tensor(Tensor(a!) self, Tensor value) -> Tensor(a!)
+   * aten::fill_.Scalar(Tensor(a!) self, Scalar value) -> Tensor(a!) */
+  fill_(input: Tensor, value: Tensor | Scalar): Tensor;
   /** aten::fix(Tensor self) -> Tensor */
   fix(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::fix_(Tensor(a!) self) -> Tensor(a!) */
@@ -798,17 +846,15 @@ export interface TorchFunctions {
   flatten(input: Tensor, startDim: Int, options?: { endDim?: Int | undefined }): Tensor;
   flatten(input: Tensor, startDim: Int, endDim: Int): Tensor;
   /** aten::flip(Tensor self, int[] dims) -> Tensor */
-  flip(input: Tensor, dims: Ints): Tensor;
-  flip(input: Tensor, options: { dims: Ints }): Tensor;
+  flip(input: Tensor, dims: Ints, options?: { out?: Tensor | undefined }): Tensor;
+  flip(input: Tensor, options: { dims: Ints; out?: Tensor | undefined }): Tensor;
   /** aten::fliplr(Tensor self) -> Tensor */
   fliplr(input: Tensor): Tensor;
   /** aten::flipud(Tensor self) -> Tensor */
   flipud(input: Tensor): Tensor;
-  /** aten::float_power.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor */
-  floatPower(input: Tensor, exponent: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::float_power.Scalar(Scalar self, Tensor exponent) -> Tensor */
-  floatPower(input: Scalar, exponent: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  floatPower(options: { self: Scalar; exponent: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::float_power.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor
+   * aten::float_power.Scalar(Scalar self, Tensor exponent) -> Tensor */
+  floatPower(input: Tensor | Scalar, exponent: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::float_power.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor */
   floatPower(input: Tensor, exponent: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   floatPower(input: Tensor, options: { exponent: Scalar; out?: Tensor | undefined }): Tensor;
@@ -816,20 +862,16 @@ export interface TorchFunctions {
   floor(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::floor_(Tensor(a!) self) -> Tensor(a!) */
   floor_(input: Tensor): Tensor;
-  /** aten::floor_divide(Tensor self, Tensor other) -> Tensor */
-  floorDivide(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::floor_divide.Scalar(Tensor self, Scalar other) -> Tensor */
-  floorDivide(input: Tensor, other: Scalar): Tensor;
-  floorDivide(input: Tensor, options: { other: Scalar }): Tensor;
+  /** aten::floor_divide(Tensor self, Tensor other) -> Tensor
+   * aten::floor_divide.Scalar(Tensor self, Scalar other) -> Tensor */
+  floorDivide(input: Tensor, other: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::fmax(Tensor self, Tensor other) -> Tensor */
   fmax(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::fmin(Tensor self, Tensor other) -> Tensor */
   fmin(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::fmod.Tensor(Tensor self, Tensor other) -> Tensor */
-  fmod(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::fmod.Scalar(Tensor self, Scalar other) -> Tensor */
-  fmod(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
-  fmod(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
+  /** aten::fmod.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::fmod.Scalar(Tensor self, Scalar other) -> Tensor */
+  fmod(input: Tensor, other: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::frac(Tensor self) -> Tensor */
   frac(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::frac_(Tensor(a!) self) -> Tensor(a!) */
@@ -845,18 +887,20 @@ export interface TorchFunctions {
   /** aten::fused_moving_avg_obs_fake_quant(Tensor self, Tensor observer_on, Tensor fake_quant_on, Tensor(a!) running_min, Tensor(b!) running_max, Tensor(c!) scale, Tensor(d!) zero_point, float averaging_const, int quant_min, int quant_max, int ch_axis, bool per_row_fake_quant=False, bool symmetric_quant=False) -> Tensor */
   fusedMovingAvgObsFakeQuant(input: Tensor, observerOn: Tensor, fakeQuantOn: Tensor, runningMin: Tensor, runningMax: Tensor, scale: Tensor, zeroPoint: Tensor, averagingConst: number, quantMin: Int, quantMax: Int, chAxis: Int, options?: { perRowFakeQuant?: boolean | undefined; symmetricQuant?: boolean | undefined }): Tensor;
   fusedMovingAvgObsFakeQuant(input: Tensor, observerOn: Tensor, fakeQuantOn: Tensor, runningMin: Tensor, runningMax: Tensor, scale: Tensor, zeroPoint: Tensor, options: { averagingConst: number; quantMin: Int; quantMax: Int; chAxis: Int; perRowFakeQuant?: boolean | undefined; symmetricQuant?: boolean | undefined }): Tensor;
+  fusedMovingAvgObsFakeQuant(input: Tensor, observerOn: Tensor, fakeQuantOn: Tensor, runningMin: Tensor, runningMax: Tensor, scale: Tensor, zeroPoint: Tensor, averagingConst: number, options: { quantMin: Int; quantMax: Int; chAxis: Int; perRowFakeQuant?: boolean | undefined; symmetricQuant?: boolean | undefined }): Tensor;
+  fusedMovingAvgObsFakeQuant(input: Tensor, observerOn: Tensor, fakeQuantOn: Tensor, runningMin: Tensor, runningMax: Tensor, scale: Tensor, zeroPoint: Tensor, averagingConst: number, quantMin: Int, options: { quantMax: Int; chAxis: Int; perRowFakeQuant?: boolean | undefined; symmetricQuant?: boolean | undefined }): Tensor;
+  fusedMovingAvgObsFakeQuant(input: Tensor, observerOn: Tensor, fakeQuantOn: Tensor, runningMin: Tensor, runningMax: Tensor, scale: Tensor, zeroPoint: Tensor, averagingConst: number, quantMin: Int, quantMax: Int, options: { chAxis: Int; perRowFakeQuant?: boolean | undefined; symmetricQuant?: boolean | undefined }): Tensor;
   /** aten::gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor */
   gather(input: Tensor, dim: Int, index: Tensor, options?: { sparseGrad?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   gather(input: Tensor, options: { dim: Int; index: Tensor; sparseGrad?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  gather(input: Tensor, dim: Int, options: { index: Tensor; sparseGrad?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::gcd(Tensor self, Tensor other) -> Tensor */
   gcd(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::gcd_(Tensor(a!) self, Tensor other) -> Tensor(a!) */
   gcd_(input: Tensor, other: Tensor): Tensor;
-  /** aten::ge.Tensor(Tensor self, Tensor other) -> Tensor */
-  ge(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::ge.Scalar(Tensor self, Scalar other) -> Tensor */
-  ge(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
-  ge(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
+  /** aten::ge.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::ge.Scalar(Tensor self, Scalar other) -> Tensor */
+  ge(input: Tensor, other: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::geqrf(Tensor self) -> (Tensor a, Tensor tau) */
   geqrf(input: Tensor, options?: { out?: readonly [Tensor, Tensor] | undefined }): ATau;
   /** aten::ger(Tensor self, Tensor vec2) -> Tensor */
@@ -875,25 +919,27 @@ export interface TorchFunctions {
   gradient(input: Tensor, options: { spacing: Tensors; dim?: Int | null | undefined; edgeOrder?: Int | undefined }): Tensor[];
   /** aten::gradient.tensorarray(Tensor self, *, Tensor[] spacing, int[] dim, int edge_order=1) -> Tensor[] */
   gradient(input: Tensor, options: { spacing: Tensors; dim: Ints; edgeOrder?: Int | undefined }): Tensor[];
-  /** aten::greater.Tensor(Tensor self, Tensor other) -> Tensor */
-  greater(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::greater.Scalar(Tensor self, Scalar other) -> Tensor */
-  greater(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
-  greater(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::greater_equal.Tensor(Tensor self, Tensor other) -> Tensor */
-  greaterEqual(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::greater_equal.Scalar(Tensor self, Scalar other) -> Tensor */
-  greaterEqual(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
-  greaterEqual(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
+  /** aten::greater.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::greater.Scalar(Tensor self, Scalar other) -> Tensor */
+  greater(input: Tensor, other: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
+  /** aten::greater_equal.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::greater_equal.Scalar(Tensor self, Scalar other) -> Tensor */
+  greaterEqual(input: Tensor, other: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::grid_sampler(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor */
   gridSampler(input: Tensor, grid: Tensor, interpolationMode: Int, paddingMode: Int, alignCorners: boolean): Tensor;
   gridSampler(input: Tensor, grid: Tensor, options: { interpolationMode: Int; paddingMode: Int; alignCorners: boolean }): Tensor;
+  gridSampler(input: Tensor, grid: Tensor, interpolationMode: Int, options: { paddingMode: Int; alignCorners: boolean }): Tensor;
+  gridSampler(input: Tensor, grid: Tensor, interpolationMode: Int, paddingMode: Int, options: { alignCorners: boolean }): Tensor;
   /** aten::grid_sampler_2d(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor */
-  gridSampler2d(input: Tensor, grid: Tensor, interpolationMode: Int, paddingMode: Int, alignCorners: boolean): Tensor;
-  gridSampler2d(input: Tensor, grid: Tensor, options: { interpolationMode: Int; paddingMode: Int; alignCorners: boolean }): Tensor;
+  gridSampler2d(input: Tensor, grid: Tensor, interpolationMode: Int, paddingMode: Int, alignCorners: boolean, options?: { out?: Tensor | undefined }): Tensor;
+  gridSampler2d(input: Tensor, grid: Tensor, options: { interpolationMode: Int; paddingMode: Int; alignCorners: boolean; out?: Tensor | undefined }): Tensor;
+  gridSampler2d(input: Tensor, grid: Tensor, interpolationMode: Int, options: { paddingMode: Int; alignCorners: boolean; out?: Tensor | undefined }): Tensor;
+  gridSampler2d(input: Tensor, grid: Tensor, interpolationMode: Int, paddingMode: Int, options: { alignCorners: boolean; out?: Tensor | undefined }): Tensor;
   /** aten::grid_sampler_3d(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor */
-  gridSampler3d(input: Tensor, grid: Tensor, interpolationMode: Int, paddingMode: Int, alignCorners: boolean): Tensor;
-  gridSampler3d(input: Tensor, grid: Tensor, options: { interpolationMode: Int; paddingMode: Int; alignCorners: boolean }): Tensor;
+  gridSampler3d(input: Tensor, grid: Tensor, interpolationMode: Int, paddingMode: Int, alignCorners: boolean, options?: { out?: Tensor | undefined }): Tensor;
+  gridSampler3d(input: Tensor, grid: Tensor, options: { interpolationMode: Int; paddingMode: Int; alignCorners: boolean; out?: Tensor | undefined }): Tensor;
+  gridSampler3d(input: Tensor, grid: Tensor, interpolationMode: Int, options: { paddingMode: Int; alignCorners: boolean; out?: Tensor | undefined }): Tensor;
+  gridSampler3d(input: Tensor, grid: Tensor, interpolationMode: Int, paddingMode: Int, options: { alignCorners: boolean; out?: Tensor | undefined }): Tensor;
   /** aten::group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1.0000000000000001e-05, bool cudnn_enabled=True) -> Tensor */
   groupNorm(input: Tensor, numGroups: Int, options?: { weight?: Tensor | null | undefined; bias?: Tensor | null | undefined; eps?: number | undefined; cudnnEnabled?: boolean | undefined }): Tensor;
   groupNorm(input: Tensor, numGroups: Int, weight: Tensor | null, options?: { bias?: Tensor | null | undefined; eps?: number | undefined; cudnnEnabled?: boolean | undefined }): Tensor;
@@ -903,36 +949,50 @@ export interface TorchFunctions {
   /** aten::gru.data(Tensor data, Tensor batch_sizes, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional) -> (Tensor, Tensor) */
   gru(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, bidirectional: boolean): [Tensor, Tensor];
   gru(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, options: { hasBiases: boolean; numLayers: Int; dropout: number; train: boolean; bidirectional: boolean }): [Tensor, Tensor];
+  gru(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, options: { numLayers: Int; dropout: number; train: boolean; bidirectional: boolean }): [Tensor, Tensor];
+  gru(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, options: { dropout: number; train: boolean; bidirectional: boolean }): [Tensor, Tensor];
+  gru(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, options: { train: boolean; bidirectional: boolean }): [Tensor, Tensor];
+  gru(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, options: { bidirectional: boolean }): [Tensor, Tensor];
   /** aten::gru.input(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, bool batch_first) -> (Tensor, Tensor) */
   gru(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, bidirectional: boolean, batchFirst: boolean): [Tensor, Tensor];
   gru(input: Tensor, hx: Tensor, params: Tensors, options: { hasBiases: boolean; numLayers: Int; dropout: number; train: boolean; bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor];
+  gru(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, options: { numLayers: Int; dropout: number; train: boolean; bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor];
+  gru(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, options: { dropout: number; train: boolean; bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor];
+  gru(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, options: { train: boolean; bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor];
+  gru(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, options: { bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor];
+  gru(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, bidirectional: boolean, options: { batchFirst: boolean }): [Tensor, Tensor];
   /** aten::gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor */
   gruCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, options?: { bIh?: Tensor | null | undefined; bHh?: Tensor | null | undefined }): Tensor;
   gruCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor | null, options?: { bHh?: Tensor | null | undefined }): Tensor;
   gruCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor | null, bHh: Tensor | null): Tensor;
-  /** aten::gt.Tensor(Tensor self, Tensor other) -> Tensor */
-  gt(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::gt.Scalar(Tensor self, Scalar other) -> Tensor */
-  gt(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
-  gt(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
+  /** aten::gt.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::gt.Scalar(Tensor self, Scalar other) -> Tensor */
+  gt(input: Tensor, other: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::hamming_window(int window_length, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
   hammingWindow(windowLength: Int, options?: TensorOptions): Tensor;
   hammingWindow(options: TensorOptions & { windowLength: Int }): Tensor;
   /** aten::hamming_window.periodic(int window_length, bool periodic, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
   hammingWindow(windowLength: Int, periodic: boolean, options?: TensorOptions): Tensor;
   hammingWindow(options: TensorOptions & { windowLength: Int; periodic: boolean }): Tensor;
+  hammingWindow(windowLength: Int, options: TensorOptions & { periodic: boolean }): Tensor;
   /** aten::hamming_window.periodic_alpha(int window_length, bool periodic, float alpha, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
   hammingWindow(windowLength: Int, periodic: boolean, alpha: number, options?: TensorOptions): Tensor;
   hammingWindow(options: TensorOptions & { windowLength: Int; periodic: boolean; alpha: number }): Tensor;
+  hammingWindow(windowLength: Int, options: TensorOptions & { periodic: boolean; alpha: number }): Tensor;
+  hammingWindow(windowLength: Int, periodic: boolean, options: TensorOptions & { alpha: number }): Tensor;
   /** aten::hamming_window.periodic_alpha_beta(int window_length, bool periodic, float alpha, float beta, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
   hammingWindow(windowLength: Int, periodic: boolean, alpha: number, beta: number, options?: TensorOptions): Tensor;
   hammingWindow(options: TensorOptions & { windowLength: Int; periodic: boolean; alpha: number; beta: number }): Tensor;
+  hammingWindow(windowLength: Int, options: TensorOptions & { periodic: boolean; alpha: number; beta: number }): Tensor;
+  hammingWindow(windowLength: Int, periodic: boolean, options: TensorOptions & { alpha: number; beta: number }): Tensor;
+  hammingWindow(windowLength: Int, periodic: boolean, alpha: number, options: TensorOptions & { beta: number }): Tensor;
   /** aten::hann_window(int window_length, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
   hannWindow(windowLength: Int, options?: TensorOptions): Tensor;
   hannWindow(options: TensorOptions & { windowLength: Int }): Tensor;
   /** aten::hann_window.periodic(int window_length, bool periodic, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
   hannWindow(windowLength: Int, periodic: boolean, options?: TensorOptions): Tensor;
   hannWindow(options: TensorOptions & { windowLength: Int; periodic: boolean }): Tensor;
+  hannWindow(windowLength: Int, options: TensorOptions & { periodic: boolean }): Tensor;
   /** aten::hardshrink(Tensor self, Scalar lambd=0.5) -> Tensor */
   hardshrink(input: Tensor, options?: { lambd?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
   hardshrink(input: Tensor, lambd: Scalar, options?: { out?: Tensor | undefined }): Tensor;
@@ -994,25 +1054,33 @@ export interface TorchFunctions {
   /** aten::index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor */
   indexAdd(input: Tensor, dim: Int, index: Tensor, source: Tensor, options?: { alpha?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
   indexAdd(input: Tensor, options: { dim: Int; index: Tensor; source: Tensor; alpha?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
+  indexAdd(input: Tensor, dim: Int, options: { index: Tensor; source: Tensor; alpha?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
+  indexAdd(input: Tensor, dim: Int, index: Tensor, options: { source: Tensor; alpha?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor */
   indexCopy(input: Tensor, dim: Int, index: Tensor, source: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   indexCopy(input: Tensor, options: { dim: Int; index: Tensor; source: Tensor; out?: Tensor | undefined }): Tensor;
-  /** aten::index_fill.int_Tensor(Tensor self, int dim, Tensor index, Tensor value) -> Tensor */
-  indexFill(input: Tensor, dim: Int, index: Tensor, value: Tensor): Tensor;
-  indexFill(input: Tensor, options: { dim: Int; index: Tensor; value: Tensor }): Tensor;
-  /** aten::index_fill.int_Scalar(Tensor self, int dim, Tensor index, Scalar value) -> Tensor */
-  indexFill(input: Tensor, dim: Int, index: Tensor, value: Scalar): Tensor;
-  indexFill(input: Tensor, options: { dim: Int; index: Tensor; value: Scalar }): Tensor;
+  indexCopy(input: Tensor, dim: Int, options: { index: Tensor; source: Tensor; out?: Tensor | undefined }): Tensor;
+  indexCopy(input: Tensor, dim: Int, index: Tensor, options: { source: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::index_fill.int_Tensor(Tensor self, int dim, Tensor index, Tensor value) -> Tensor
+   * aten::index_fill.int_Scalar(Tensor self, int dim, Tensor index, Scalar value) -> Tensor */
+  indexFill(input: Tensor, dim: Int, index: Tensor, value: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
+  indexFill(input: Tensor, options: { dim: Int; index: Tensor; value: Tensor | Scalar; out?: Tensor | undefined }): Tensor;
+  indexFill(input: Tensor, dim: Int, options: { index: Tensor; value: Tensor | Scalar; out?: Tensor | undefined }): Tensor;
+  indexFill(input: Tensor, dim: Int, index: Tensor, options: { value: Tensor | Scalar; out?: Tensor | undefined }): Tensor;
   /** aten::index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor */
-  indexPut(input: Tensor, indices: OptionalTensors, values: Tensor, options?: { accumulate?: boolean | undefined }): Tensor;
+  indexPut(input: Tensor, indices: OptionalTensors, values: Tensor, options?: { accumulate?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::index_put_(Tensor(a!) self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor(a!) */
   indexPut_(input: Tensor, indices: OptionalTensors, values: Tensor, options?: { accumulate?: boolean | undefined }): Tensor;
   /** aten::index_reduce(Tensor self, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> Tensor */
   indexReduce(input: Tensor, dim: Int, index: Tensor, source: Tensor, reduce: string, options?: { includeSelf?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   indexReduce(input: Tensor, options: { dim: Int; index: Tensor; source: Tensor; reduce: string; includeSelf?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  indexReduce(input: Tensor, dim: Int, options: { index: Tensor; source: Tensor; reduce: string; includeSelf?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  indexReduce(input: Tensor, dim: Int, index: Tensor, options: { source: Tensor; reduce: string; includeSelf?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  indexReduce(input: Tensor, dim: Int, index: Tensor, source: Tensor, options: { reduce: string; includeSelf?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::index_select(Tensor self, int dim, Tensor index) -> Tensor */
   indexSelect(input: Tensor, dim: Int, index: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   indexSelect(input: Tensor, options: { dim: Int; index: Tensor; out?: Tensor | undefined }): Tensor;
+  indexSelect(input: Tensor, dim: Int, options: { index: Tensor; out?: Tensor | undefined }): Tensor;
   /** aten::indices_copy(Tensor self) -> Tensor */
   indicesCopy(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::inner(Tensor self, Tensor other) -> Tensor */
@@ -1020,8 +1088,11 @@ export interface TorchFunctions {
   /** aten::instance_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool use_input_stats, float momentum, float eps, bool cudnn_enabled) -> Tensor */
   instanceNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, useInputStats: boolean, momentum: number, eps: number, cudnnEnabled: boolean): Tensor;
   instanceNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, options: { useInputStats: boolean; momentum: number; eps: number; cudnnEnabled: boolean }): Tensor;
+  instanceNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, useInputStats: boolean, options: { momentum: number; eps: number; cudnnEnabled: boolean }): Tensor;
+  instanceNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, useInputStats: boolean, momentum: number, options: { eps: number; cudnnEnabled: boolean }): Tensor;
+  instanceNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, useInputStats: boolean, momentum: number, eps: number, options: { cudnnEnabled: boolean }): Tensor;
   /** aten::int_repr(Tensor self) -> Tensor */
-  intRepr(input: Tensor): Tensor;
+  intRepr(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::inverse(Tensor self) -> Tensor */
   inverse(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::is_complex(Tensor self) -> bool */
@@ -1055,13 +1126,14 @@ export interface TorchFunctions {
   /** aten::isin.Scalar_Tensor(Scalar element, Tensor test_elements, *, bool assume_unique=False, bool invert=False) -> Tensor */
   isin(element: Scalar, testElements: Tensor, options?: { assumeUnique?: boolean | undefined; invert?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   isin(options: { element: Scalar; testElements: Tensor; assumeUnique?: boolean | undefined; invert?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  isin(element: Scalar, options: { testElements: Tensor; assumeUnique?: boolean | undefined; invert?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::isin.Tensor_Scalar(Tensor elements, Scalar test_element, *, bool assume_unique=False, bool invert=False) -> Tensor */
   isin(elements: Tensor, testElement: Scalar, options?: { assumeUnique?: boolean | undefined; invert?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   isin(elements: Tensor, options: { testElement: Scalar; assumeUnique?: boolean | undefined; invert?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::isinf(Tensor self) -> Tensor */
-  isinf(input: Tensor): Tensor;
+  isinf(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::isnan(Tensor self) -> Tensor */
-  isnan(input: Tensor): Tensor;
+  isnan(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::isneginf(Tensor self) -> Tensor */
   isneginf(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::isposinf(Tensor self) -> Tensor */
@@ -1080,9 +1152,12 @@ export interface TorchFunctions {
   /** aten::kaiser_window.periodic(int window_length, bool periodic, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
   kaiserWindow(windowLength: Int, periodic: boolean, options?: TensorOptions): Tensor;
   kaiserWindow(options: TensorOptions & { windowLength: Int; periodic: boolean }): Tensor;
+  kaiserWindow(windowLength: Int, options: TensorOptions & { periodic: boolean }): Tensor;
   /** aten::kaiser_window.beta(int window_length, bool periodic, float beta, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
   kaiserWindow(windowLength: Int, periodic: boolean, beta: number, options?: TensorOptions): Tensor;
   kaiserWindow(options: TensorOptions & { windowLength: Int; periodic: boolean; beta: number }): Tensor;
+  kaiserWindow(windowLength: Int, options: TensorOptions & { periodic: boolean; beta: number }): Tensor;
+  kaiserWindow(windowLength: Int, periodic: boolean, options: TensorOptions & { beta: number }): Tensor;
   /** aten::kl_div(Tensor self, Tensor target, int reduction=1, *, bool log_target=False) -> Tensor */
   klDiv(input: Tensor, target: Tensor, options?: { reduction?: Int | undefined; logTarget?: boolean | undefined }): Tensor;
   klDiv(input: Tensor, target: Tensor, reduction: Int, options?: { logTarget?: boolean | undefined }): Tensor;
@@ -1106,40 +1181,26 @@ export interface TorchFunctions {
   ldexp(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::ldexp_(Tensor(a!) self, Tensor other) -> Tensor(a!) */
   ldexp_(input: Tensor, other: Tensor): Tensor;
-  /** aten::le.Tensor(Tensor self, Tensor other) -> Tensor */
-  le(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::le.Scalar(Tensor self, Scalar other) -> Tensor */
-  le(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
-  le(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::lerp.Tensor(Tensor self, Tensor end, Tensor weight) -> Tensor */
-  lerp(input: Tensor, end: Tensor, weight: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::lerp.Scalar(Tensor self, Tensor end, Scalar weight) -> Tensor */
-  lerp(input: Tensor, end: Tensor, weight: Scalar, options?: { out?: Tensor | undefined }): Tensor;
-  lerp(input: Tensor, end: Tensor, options: { weight: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::less.Tensor(Tensor self, Tensor other) -> Tensor */
-  less(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::less.Scalar(Tensor self, Scalar other) -> Tensor */
-  less(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
-  less(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::less_equal.Tensor(Tensor self, Tensor other) -> Tensor */
-  lessEqual(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::less_equal.Scalar(Tensor self, Scalar other) -> Tensor */
-  lessEqual(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
-  lessEqual(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
+  /** aten::le.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::le.Scalar(Tensor self, Scalar other) -> Tensor */
+  le(input: Tensor, other: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
+  /** aten::lerp.Tensor(Tensor self, Tensor end, Tensor weight) -> Tensor
+   * aten::lerp.Scalar(Tensor self, Tensor end, Scalar weight) -> Tensor */
+  lerp(input: Tensor, end: Tensor, weight: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
+  /** aten::less.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::less.Scalar(Tensor self, Scalar other) -> Tensor */
+  less(input: Tensor, other: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
+  /** aten::less_equal.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::less_equal.Scalar(Tensor self, Scalar other) -> Tensor */
+  lessEqual(input: Tensor, other: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::lgamma(Tensor self) -> Tensor */
   lgamma(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::linspace.Tensor_Tensor(Tensor start, Tensor end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  linspace(start: Tensor, end: Tensor, steps: Int, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  linspace(start: Tensor, end: Tensor, options: TensorOptions & { steps: Int; out?: Tensor | undefined }): Tensor;
-  /** aten::linspace.Scalar_Tensor(Scalar start, Tensor end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  linspace(start: Scalar, end: Tensor, steps: Int, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  linspace(options: TensorOptions & { start: Scalar; end: Tensor; steps: Int; out?: Tensor | undefined }): Tensor;
-  /** aten::linspace.Tensor_Scalar(Tensor start, Scalar end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  linspace(start: Tensor, end: Scalar, steps: Int, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  linspace(start: Tensor, options: TensorOptions & { end: Scalar; steps: Int; out?: Tensor | undefined }): Tensor;
-  /** aten::linspace(Scalar start, Scalar end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  linspace(start: Scalar, end: Scalar, steps: Int, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  linspace(options: TensorOptions & { start: Scalar; end: Scalar; steps: Int; out?: Tensor | undefined }): Tensor;
+  /** aten::linspace.Tensor_Tensor(Tensor start, Tensor end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor
+   * aten::linspace.Scalar_Tensor(Scalar start, Tensor end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor
+   * aten::linspace.Tensor_Scalar(Tensor start, Scalar end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor
+   * aten::linspace(Scalar start, Scalar end, int steps, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
+  linspace(start: Tensor | Scalar, end: Tensor | Scalar, steps: Int, options?: TensorOptions): Tensor;
+  linspace(start: Tensor | Scalar, end: Tensor | Scalar, options: TensorOptions & { steps: Int }): Tensor;
   /** aten::log(Tensor self) -> Tensor */
   log(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::log10(Tensor self) -> Tensor */
@@ -1182,40 +1243,38 @@ export interface TorchFunctions {
   /** aten::logit_(Tensor(a!) self, float? eps=None) -> Tensor(a!) */
   logit_(input: Tensor, options?: { eps?: number | null | undefined }): Tensor;
   logit_(input: Tensor, eps: number | null): Tensor;
-  /** aten::logspace.Tensor_Tensor(Tensor start, Tensor end, int steps, float base=10., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  logspace(start: Tensor, end: Tensor, steps: Int, options?: TensorOptions & { base?: number | undefined; out?: Tensor | undefined }): Tensor;
-  logspace(start: Tensor, end: Tensor, steps: Int, base: number, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  logspace(start: Tensor, end: Tensor, options: TensorOptions & { steps: Int; base?: number | undefined; out?: Tensor | undefined }): Tensor;
-  /** aten::logspace.Scalar_Tensor(Scalar start, Tensor end, int steps, float base=10., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  logspace(start: Scalar, end: Tensor, steps: Int, options?: TensorOptions & { base?: number | undefined; out?: Tensor | undefined }): Tensor;
-  logspace(start: Scalar, end: Tensor, steps: Int, base: number, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  logspace(options: TensorOptions & { start: Scalar; end: Tensor; steps: Int; base?: number | undefined; out?: Tensor | undefined }): Tensor;
-  /** aten::logspace.Tensor_Scalar(Tensor start, Scalar end, int steps, float base=10., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  logspace(start: Tensor, end: Scalar, steps: Int, options?: TensorOptions & { base?: number | undefined; out?: Tensor | undefined }): Tensor;
-  logspace(start: Tensor, end: Scalar, steps: Int, base: number, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  logspace(start: Tensor, options: TensorOptions & { end: Scalar; steps: Int; base?: number | undefined; out?: Tensor | undefined }): Tensor;
-  /** aten::logspace(Scalar start, Scalar end, int steps, float base=10., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  logspace(start: Scalar, end: Scalar, steps: Int, options?: TensorOptions & { base?: number | undefined; out?: Tensor | undefined }): Tensor;
-  logspace(start: Scalar, end: Scalar, steps: Int, base: number, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  logspace(options: TensorOptions & { start: Scalar; end: Scalar; steps: Int; base?: number | undefined; out?: Tensor | undefined }): Tensor;
+  /** aten::logspace.Tensor_Tensor(Tensor start, Tensor end, int steps, float base=10., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor
+   * aten::logspace.Scalar_Tensor(Scalar start, Tensor end, int steps, float base=10., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor
+   * aten::logspace.Tensor_Scalar(Tensor start, Scalar end, int steps, float base=10., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor
+   * aten::logspace(Scalar start, Scalar end, int steps, float base=10., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
+  logspace(start: Tensor | Scalar, end: Tensor | Scalar, steps: Int, options?: TensorOptions & { base?: number | undefined }): Tensor;
+  logspace(start: Tensor | Scalar, end: Tensor | Scalar, steps: Int, base: number, options?: TensorOptions): Tensor;
+  logspace(start: Tensor | Scalar, end: Tensor | Scalar, options: TensorOptions & { steps: Int; base?: number | undefined }): Tensor;
   /** aten::logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor */
   logsumexp(input: Tensor, dim: IntOrInts, options?: { keepdim?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   logsumexp(input: Tensor, options: { dim: IntOrInts; keepdim?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::lstm.data(Tensor data, Tensor batch_sizes, Tensor[] hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional) -> (Tensor, Tensor, Tensor) */
   lstm(data: Tensor, batchSizes: Tensor, hx: Tensors, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, bidirectional: boolean): [Tensor, Tensor, Tensor];
   lstm(data: Tensor, batchSizes: Tensor, hx: Tensors, params: Tensors, options: { hasBiases: boolean; numLayers: Int; dropout: number; train: boolean; bidirectional: boolean }): [Tensor, Tensor, Tensor];
+  lstm(data: Tensor, batchSizes: Tensor, hx: Tensors, params: Tensors, hasBiases: boolean, options: { numLayers: Int; dropout: number; train: boolean; bidirectional: boolean }): [Tensor, Tensor, Tensor];
+  lstm(data: Tensor, batchSizes: Tensor, hx: Tensors, params: Tensors, hasBiases: boolean, numLayers: Int, options: { dropout: number; train: boolean; bidirectional: boolean }): [Tensor, Tensor, Tensor];
+  lstm(data: Tensor, batchSizes: Tensor, hx: Tensors, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, options: { train: boolean; bidirectional: boolean }): [Tensor, Tensor, Tensor];
+  lstm(data: Tensor, batchSizes: Tensor, hx: Tensors, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, options: { bidirectional: boolean }): [Tensor, Tensor, Tensor];
   /** aten::lstm.input(Tensor input, Tensor[] hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, bool batch_first) -> (Tensor, Tensor, Tensor) */
   lstm(input: Tensor, hx: Tensors, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, bidirectional: boolean, batchFirst: boolean): [Tensor, Tensor, Tensor];
   lstm(input: Tensor, hx: Tensors, params: Tensors, options: { hasBiases: boolean; numLayers: Int; dropout: number; train: boolean; bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor, Tensor];
+  lstm(input: Tensor, hx: Tensors, params: Tensors, hasBiases: boolean, options: { numLayers: Int; dropout: number; train: boolean; bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor, Tensor];
+  lstm(input: Tensor, hx: Tensors, params: Tensors, hasBiases: boolean, numLayers: Int, options: { dropout: number; train: boolean; bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor, Tensor];
+  lstm(input: Tensor, hx: Tensors, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, options: { train: boolean; bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor, Tensor];
+  lstm(input: Tensor, hx: Tensors, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, options: { bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor, Tensor];
+  lstm(input: Tensor, hx: Tensors, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, bidirectional: boolean, options: { batchFirst: boolean }): [Tensor, Tensor, Tensor];
   /** aten::lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> (Tensor, Tensor) */
   lstmCell(input: Tensor, hx: Tensors, wIh: Tensor, wHh: Tensor, options?: { bIh?: Tensor | null | undefined; bHh?: Tensor | null | undefined }): [Tensor, Tensor];
   lstmCell(input: Tensor, hx: Tensors, wIh: Tensor, wHh: Tensor, bIh: Tensor | null, options?: { bHh?: Tensor | null | undefined }): [Tensor, Tensor];
   lstmCell(input: Tensor, hx: Tensors, wIh: Tensor, wHh: Tensor, bIh: Tensor | null, bHh: Tensor | null): [Tensor, Tensor];
-  /** aten::lt.Tensor(Tensor self, Tensor other) -> Tensor */
-  lt(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::lt.Scalar(Tensor self, Scalar other) -> Tensor */
-  lt(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
-  lt(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
+  /** aten::lt.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::lt.Scalar(Tensor self, Scalar other) -> Tensor */
+  lt(input: Tensor, other: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::lu_solve(Tensor self, Tensor LU_data, Tensor LU_pivots) -> Tensor */
   luSolve(input: Tensor, LUData: Tensor, LUPivots: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::lu_unpack(Tensor LU_data, Tensor LU_pivots, bool unpack_data=True, bool unpack_pivots=True) -> (Tensor P, Tensor L, Tensor U) */
@@ -1224,13 +1283,11 @@ export interface TorchFunctions {
   marginRankingLoss(input1: Tensor, input2: Tensor, target: Tensor, options?: { margin?: number | undefined; reduction?: Int | undefined }): Tensor;
   marginRankingLoss(input1: Tensor, input2: Tensor, target: Tensor, margin: number, options?: { reduction?: Int | undefined }): Tensor;
   marginRankingLoss(input1: Tensor, input2: Tensor, target: Tensor, margin: number, reduction: Int): Tensor;
-  /** aten::masked_fill.Tensor(Tensor self, Tensor mask, Tensor value) -> Tensor */
-  maskedFill(input: Tensor, mask: Tensor, value: Tensor): Tensor;
-  /** aten::masked_fill.Scalar(Tensor self, Tensor mask, Scalar value) -> Tensor */
-  maskedFill(input: Tensor, mask: Tensor, value: Scalar): Tensor;
-  maskedFill(input: Tensor, mask: Tensor, options: { value: Scalar }): Tensor;
+  /** aten::masked_fill.Tensor(Tensor self, Tensor mask, Tensor value) -> Tensor
+   * aten::masked_fill.Scalar(Tensor self, Tensor mask, Scalar value) -> Tensor */
+  maskedFill(input: Tensor, mask: Tensor, value: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::masked_scatter(Tensor self, Tensor mask, Tensor source) -> Tensor */
-  maskedScatter(input: Tensor, mask: Tensor, source: Tensor): Tensor;
+  maskedScatter(input: Tensor, mask: Tensor, source: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::masked_select(Tensor self, Tensor mask) -> Tensor */
   maskedSelect(input: Tensor, mask: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::matmul(Tensor self, Tensor other) -> Tensor */
@@ -1279,7 +1336,7 @@ export interface TorchFunctions {
   mean(input: Tensor, dim: IntOrInts | null, options?: { keepdim?: boolean | undefined; dtype?: DType | null | undefined; out?: Tensor | undefined }): Tensor;
   mean(input: Tensor, options: { dim: IntOrInts | null; keepdim?: boolean | undefined; dtype?: DType | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::median(Tensor self) -> Tensor */
-  median(input: Tensor): Tensor;
+  median(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::median.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices) */
   median(input: Tensor, dim: Int, options?: { keepdim?: boolean | undefined; out?: readonly [Tensor, Tensor] | undefined }): ValuesIndices;
   median(input: Tensor, options: { dim: Int; keepdim?: boolean | undefined; out?: readonly [Tensor, Tensor] | undefined }): ValuesIndices;
@@ -1297,56 +1354,110 @@ export interface TorchFunctions {
   /** aten::minimum(Tensor self, Tensor other) -> Tensor */
   minimum(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::miopen_batch_norm(Tensor input, Tensor weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float exponential_average_factor, float epsilon) -> (Tensor, Tensor, Tensor) */
-  miopenBatchNorm(input: Tensor, weight: Tensor, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, exponentialAverageFactor: number, epsilon: number): [Tensor, Tensor, Tensor];
-  miopenBatchNorm(input: Tensor, weight: Tensor, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, options: { training: boolean; exponentialAverageFactor: number; epsilon: number }): [Tensor, Tensor, Tensor];
+  miopenBatchNorm(input: Tensor, weight: Tensor, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, exponentialAverageFactor: number, epsilon: number, options?: { out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
+  miopenBatchNorm(input: Tensor, weight: Tensor, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, options: { training: boolean; exponentialAverageFactor: number; epsilon: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
+  miopenBatchNorm(input: Tensor, weight: Tensor, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, options: { exponentialAverageFactor: number; epsilon: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
+  miopenBatchNorm(input: Tensor, weight: Tensor, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, exponentialAverageFactor: number, options: { epsilon: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
   /** aten::miopen_convolution(Tensor self, Tensor weight, Tensor? bias, SymInt[] padding, SymInt[] stride, SymInt[] dilation, SymInt groups, bool benchmark, bool deterministic) -> Tensor */
-  miopenConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, dilation: Ints, groups: Int, benchmark: boolean, deterministic: boolean): Tensor;
-  miopenConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, options: { padding: Ints; stride: Ints; dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean }): Tensor;
+  miopenConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, dilation: Ints, groups: Int, benchmark: boolean, deterministic: boolean, options?: { out?: Tensor | undefined }): Tensor;
+  miopenConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, options: { padding: Ints; stride: Ints; dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; out?: Tensor | undefined }): Tensor;
+  miopenConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, options: { stride: Ints; dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; out?: Tensor | undefined }): Tensor;
+  miopenConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, options: { dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; out?: Tensor | undefined }): Tensor;
+  miopenConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, dilation: Ints, options: { groups: Int; benchmark: boolean; deterministic: boolean; out?: Tensor | undefined }): Tensor;
+  miopenConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, dilation: Ints, groups: Int, options: { benchmark: boolean; deterministic: boolean; out?: Tensor | undefined }): Tensor;
+  miopenConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, dilation: Ints, groups: Int, benchmark: boolean, options: { deterministic: boolean; out?: Tensor | undefined }): Tensor;
   /** aten::miopen_convolution_add_relu(Tensor self, Tensor weight, Tensor z, Scalar? alpha, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, SymInt groups) -> Tensor */
   miopenConvolutionAddRelu(input: Tensor, weight: Tensor, z: Tensor, alpha: Scalar | null, bias: Tensor | null, stride: Ints, padding: Ints, dilation: Ints, groups: Int): Tensor;
   miopenConvolutionAddRelu(input: Tensor, weight: Tensor, z: Tensor, options: { alpha: Scalar | null; bias: Tensor | null; stride: Ints; padding: Ints; dilation: Ints; groups: Int }): Tensor;
+  miopenConvolutionAddRelu(input: Tensor, weight: Tensor, z: Tensor, alpha: Scalar | null, options: { bias: Tensor | null; stride: Ints; padding: Ints; dilation: Ints; groups: Int }): Tensor;
+  miopenConvolutionAddRelu(input: Tensor, weight: Tensor, z: Tensor, alpha: Scalar | null, bias: Tensor | null, options: { stride: Ints; padding: Ints; dilation: Ints; groups: Int }): Tensor;
+  miopenConvolutionAddRelu(input: Tensor, weight: Tensor, z: Tensor, alpha: Scalar | null, bias: Tensor | null, stride: Ints, options: { padding: Ints; dilation: Ints; groups: Int }): Tensor;
+  miopenConvolutionAddRelu(input: Tensor, weight: Tensor, z: Tensor, alpha: Scalar | null, bias: Tensor | null, stride: Ints, padding: Ints, options: { dilation: Ints; groups: Int }): Tensor;
+  miopenConvolutionAddRelu(input: Tensor, weight: Tensor, z: Tensor, alpha: Scalar | null, bias: Tensor | null, stride: Ints, padding: Ints, dilation: Ints, options: { groups: Int }): Tensor;
   /** aten::miopen_convolution_relu(Tensor self, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, SymInt groups) -> Tensor */
   miopenConvolutionRelu(input: Tensor, weight: Tensor, bias: Tensor | null, stride: Ints, padding: Ints, dilation: Ints, groups: Int): Tensor;
   miopenConvolutionRelu(input: Tensor, weight: Tensor, bias: Tensor | null, options: { stride: Ints; padding: Ints; dilation: Ints; groups: Int }): Tensor;
+  miopenConvolutionRelu(input: Tensor, weight: Tensor, bias: Tensor | null, stride: Ints, options: { padding: Ints; dilation: Ints; groups: Int }): Tensor;
+  miopenConvolutionRelu(input: Tensor, weight: Tensor, bias: Tensor | null, stride: Ints, padding: Ints, options: { dilation: Ints; groups: Int }): Tensor;
+  miopenConvolutionRelu(input: Tensor, weight: Tensor, bias: Tensor | null, stride: Ints, padding: Ints, dilation: Ints, options: { groups: Int }): Tensor;
   /** aten::miopen_convolution_transpose(Tensor self, Tensor weight, Tensor? bias, SymInt[] padding, SymInt[] output_padding, SymInt[] stride, SymInt[] dilation, SymInt groups, bool benchmark, bool deterministic) -> Tensor */
-  miopenConvolutionTranspose(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, outputPadding: Ints, stride: Ints, dilation: Ints, groups: Int, benchmark: boolean, deterministic: boolean): Tensor;
-  miopenConvolutionTranspose(input: Tensor, weight: Tensor, bias: Tensor | null, options: { padding: Ints; outputPadding: Ints; stride: Ints; dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean }): Tensor;
+  miopenConvolutionTranspose(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, outputPadding: Ints, stride: Ints, dilation: Ints, groups: Int, benchmark: boolean, deterministic: boolean, options?: { out?: Tensor | undefined }): Tensor;
+  miopenConvolutionTranspose(input: Tensor, weight: Tensor, bias: Tensor | null, options: { padding: Ints; outputPadding: Ints; stride: Ints; dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; out?: Tensor | undefined }): Tensor;
+  miopenConvolutionTranspose(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, options: { outputPadding: Ints; stride: Ints; dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; out?: Tensor | undefined }): Tensor;
+  miopenConvolutionTranspose(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, outputPadding: Ints, options: { stride: Ints; dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; out?: Tensor | undefined }): Tensor;
+  miopenConvolutionTranspose(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, outputPadding: Ints, stride: Ints, options: { dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; out?: Tensor | undefined }): Tensor;
+  miopenConvolutionTranspose(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, outputPadding: Ints, stride: Ints, dilation: Ints, options: { groups: Int; benchmark: boolean; deterministic: boolean; out?: Tensor | undefined }): Tensor;
+  miopenConvolutionTranspose(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, outputPadding: Ints, stride: Ints, dilation: Ints, groups: Int, options: { benchmark: boolean; deterministic: boolean; out?: Tensor | undefined }): Tensor;
+  miopenConvolutionTranspose(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, outputPadding: Ints, stride: Ints, dilation: Ints, groups: Int, benchmark: boolean, options: { deterministic: boolean; out?: Tensor | undefined }): Tensor;
   /** aten::miopen_ctc_loss(Tensor log_probs, Tensor targets, int[] input_lengths, int[] target_lengths, int blank, bool deterministic, bool zero_infinity) -> (Tensor, Tensor) */
-  miopenCtcLoss(logProbs: Tensor, targets: Tensor, inputLengths: Ints, targetLengths: Ints, blank: Int, deterministic: boolean, zeroInfinity: boolean): [Tensor, Tensor];
-  miopenCtcLoss(logProbs: Tensor, targets: Tensor, options: { inputLengths: Ints; targetLengths: Ints; blank: Int; deterministic: boolean; zeroInfinity: boolean }): [Tensor, Tensor];
+  miopenCtcLoss(logProbs: Tensor, targets: Tensor, inputLengths: Ints, targetLengths: Ints, blank: Int, deterministic: boolean, zeroInfinity: boolean, options?: { out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  miopenCtcLoss(logProbs: Tensor, targets: Tensor, options: { inputLengths: Ints; targetLengths: Ints; blank: Int; deterministic: boolean; zeroInfinity: boolean; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  miopenCtcLoss(logProbs: Tensor, targets: Tensor, inputLengths: Ints, options: { targetLengths: Ints; blank: Int; deterministic: boolean; zeroInfinity: boolean; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  miopenCtcLoss(logProbs: Tensor, targets: Tensor, inputLengths: Ints, targetLengths: Ints, options: { blank: Int; deterministic: boolean; zeroInfinity: boolean; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  miopenCtcLoss(logProbs: Tensor, targets: Tensor, inputLengths: Ints, targetLengths: Ints, blank: Int, options: { deterministic: boolean; zeroInfinity: boolean; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  miopenCtcLoss(logProbs: Tensor, targets: Tensor, inputLengths: Ints, targetLengths: Ints, blank: Int, deterministic: boolean, options: { zeroInfinity: boolean; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   /** aten::miopen_ctc_loss.Tensor(Tensor log_probs, Tensor targets, Tensor input_lengths, Tensor target_lengths, int blank, bool deterministic, bool zero_infinity) -> (Tensor, Tensor) */
   miopenCtcLoss(logProbs: Tensor, targets: Tensor, inputLengths: Tensor, targetLengths: Tensor, blank: Int, deterministic: boolean, zeroInfinity: boolean): [Tensor, Tensor];
   miopenCtcLoss(logProbs: Tensor, targets: Tensor, inputLengths: Tensor, targetLengths: Tensor, options: { blank: Int; deterministic: boolean; zeroInfinity: boolean }): [Tensor, Tensor];
+  miopenCtcLoss(logProbs: Tensor, targets: Tensor, inputLengths: Tensor, targetLengths: Tensor, blank: Int, options: { deterministic: boolean; zeroInfinity: boolean }): [Tensor, Tensor];
+  miopenCtcLoss(logProbs: Tensor, targets: Tensor, inputLengths: Tensor, targetLengths: Tensor, blank: Int, deterministic: boolean, options: { zeroInfinity: boolean }): [Tensor, Tensor];
   /** aten::miopen_depthwise_convolution(Tensor self, Tensor weight, Tensor? bias, SymInt[] padding, SymInt[] stride, SymInt[] dilation, SymInt groups, bool benchmark, bool deterministic) -> Tensor */
-  miopenDepthwiseConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, dilation: Ints, groups: Int, benchmark: boolean, deterministic: boolean): Tensor;
-  miopenDepthwiseConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, options: { padding: Ints; stride: Ints; dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean }): Tensor;
+  miopenDepthwiseConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, dilation: Ints, groups: Int, benchmark: boolean, deterministic: boolean, options?: { out?: Tensor | undefined }): Tensor;
+  miopenDepthwiseConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, options: { padding: Ints; stride: Ints; dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; out?: Tensor | undefined }): Tensor;
+  miopenDepthwiseConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, options: { stride: Ints; dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; out?: Tensor | undefined }): Tensor;
+  miopenDepthwiseConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, options: { dilation: Ints; groups: Int; benchmark: boolean; deterministic: boolean; out?: Tensor | undefined }): Tensor;
+  miopenDepthwiseConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, dilation: Ints, options: { groups: Int; benchmark: boolean; deterministic: boolean; out?: Tensor | undefined }): Tensor;
+  miopenDepthwiseConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, dilation: Ints, groups: Int, options: { benchmark: boolean; deterministic: boolean; out?: Tensor | undefined }): Tensor;
+  miopenDepthwiseConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, dilation: Ints, groups: Int, benchmark: boolean, options: { deterministic: boolean; out?: Tensor | undefined }): Tensor;
   /** aten::miopen_rnn(Tensor input, Tensor[] weight, int weight_stride0, Tensor hx, Tensor? cx, int mode, int hidden_size, int num_layers, bool batch_first, float dropout, bool train, bool bidirectional, int[] batch_sizes, Tensor? dropout_state) -> (Tensor, Tensor, Tensor, Tensor, Tensor) */
-  miopenRnn(input: Tensor, weight: Tensors, weightStride0: Int, hx: Tensor, cx: Tensor | null, mode: Int, hiddenSize: Int, numLayers: Int, batchFirst: boolean, dropout: number, train: boolean, bidirectional: boolean, batchSizes: Ints, dropoutState: Tensor | null): [Tensor, Tensor, Tensor, Tensor, Tensor];
-  miopenRnn(input: Tensor, weight: Tensors, options: { weightStride0: Int; hx: Tensor; cx: Tensor | null; mode: Int; hiddenSize: Int; numLayers: Int; batchFirst: boolean; dropout: number; train: boolean; bidirectional: boolean; batchSizes: Ints; dropoutState: Tensor | null }): [Tensor, Tensor, Tensor, Tensor, Tensor];
+  miopenRnn(input: Tensor, weight: Tensors, weightStride0: Int, hx: Tensor, cx: Tensor | null, mode: Int, hiddenSize: Int, numLayers: Int, batchFirst: boolean, dropout: number, train: boolean, bidirectional: boolean, batchSizes: Ints, dropoutState: Tensor | null, options?: { out?: readonly [Tensor, Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor, Tensor];
+  miopenRnn(input: Tensor, weight: Tensors, options: { weightStride0: Int; hx: Tensor; cx: Tensor | null; mode: Int; hiddenSize: Int; numLayers: Int; batchFirst: boolean; dropout: number; train: boolean; bidirectional: boolean; batchSizes: Ints; dropoutState: Tensor | null; out?: readonly [Tensor, Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor, Tensor];
+  miopenRnn(input: Tensor, weight: Tensors, weightStride0: Int, options: { hx: Tensor; cx: Tensor | null; mode: Int; hiddenSize: Int; numLayers: Int; batchFirst: boolean; dropout: number; train: boolean; bidirectional: boolean; batchSizes: Ints; dropoutState: Tensor | null; out?: readonly [Tensor, Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor, Tensor];
+  miopenRnn(input: Tensor, weight: Tensors, weightStride0: Int, hx: Tensor, options: { cx: Tensor | null; mode: Int; hiddenSize: Int; numLayers: Int; batchFirst: boolean; dropout: number; train: boolean; bidirectional: boolean; batchSizes: Ints; dropoutState: Tensor | null; out?: readonly [Tensor, Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor, Tensor];
+  miopenRnn(input: Tensor, weight: Tensors, weightStride0: Int, hx: Tensor, cx: Tensor | null, options: { mode: Int; hiddenSize: Int; numLayers: Int; batchFirst: boolean; dropout: number; train: boolean; bidirectional: boolean; batchSizes: Ints; dropoutState: Tensor | null; out?: readonly [Tensor, Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor, Tensor];
+  miopenRnn(input: Tensor, weight: Tensors, weightStride0: Int, hx: Tensor, cx: Tensor | null, mode: Int, options: { hiddenSize: Int; numLayers: Int; batchFirst: boolean; dropout: number; train: boolean; bidirectional: boolean; batchSizes: Ints; dropoutState: Tensor | null; out?: readonly [Tensor, Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor, Tensor];
+  miopenRnn(input: Tensor, weight: Tensors, weightStride0: Int, hx: Tensor, cx: Tensor | null, mode: Int, hiddenSize: Int, options: { numLayers: Int; batchFirst: boolean; dropout: number; train: boolean; bidirectional: boolean; batchSizes: Ints; dropoutState: Tensor | null; out?: readonly [Tensor, Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor, Tensor];
+  miopenRnn(input: Tensor, weight: Tensors, weightStride0: Int, hx: Tensor, cx: Tensor | null, mode: Int, hiddenSize: Int, numLayers: Int, options: { batchFirst: boolean; dropout: number; train: boolean; bidirectional: boolean; batchSizes: Ints; dropoutState: Tensor | null; out?: readonly [Tensor, Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor, Tensor];
+  miopenRnn(input: Tensor, weight: Tensors, weightStride0: Int, hx: Tensor, cx: Tensor | null, mode: Int, hiddenSize: Int, numLayers: Int, batchFirst: boolean, options: { dropout: number; train: boolean; bidirectional: boolean; batchSizes: Ints; dropoutState: Tensor | null; out?: readonly [Tensor, Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor, Tensor];
+  miopenRnn(input: Tensor, weight: Tensors, weightStride0: Int, hx: Tensor, cx: Tensor | null, mode: Int, hiddenSize: Int, numLayers: Int, batchFirst: boolean, dropout: number, options: { train: boolean; bidirectional: boolean; batchSizes: Ints; dropoutState: Tensor | null; out?: readonly [Tensor, Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor, Tensor];
+  miopenRnn(input: Tensor, weight: Tensors, weightStride0: Int, hx: Tensor, cx: Tensor | null, mode: Int, hiddenSize: Int, numLayers: Int, batchFirst: boolean, dropout: number, train: boolean, options: { bidirectional: boolean; batchSizes: Ints; dropoutState: Tensor | null; out?: readonly [Tensor, Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor, Tensor];
+  miopenRnn(input: Tensor, weight: Tensors, weightStride0: Int, hx: Tensor, cx: Tensor | null, mode: Int, hiddenSize: Int, numLayers: Int, batchFirst: boolean, dropout: number, train: boolean, bidirectional: boolean, options: { batchSizes: Ints; dropoutState: Tensor | null; out?: readonly [Tensor, Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor, Tensor];
+  miopenRnn(input: Tensor, weight: Tensors, weightStride0: Int, hx: Tensor, cx: Tensor | null, mode: Int, hiddenSize: Int, numLayers: Int, batchFirst: boolean, dropout: number, train: boolean, bidirectional: boolean, batchSizes: Ints, options: { dropoutState: Tensor | null; out?: readonly [Tensor, Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor, Tensor];
   /** aten::mkldnn_adaptive_avg_pool2d(Tensor self, int[2] output_size) -> Tensor */
   mkldnnAdaptiveAvgPool2d(input: Tensor, outputSize: IntOrInts, options?: { out?: Tensor | undefined }): Tensor;
   mkldnnAdaptiveAvgPool2d(input: Tensor, options: { outputSize: IntOrInts; out?: Tensor | undefined }): Tensor;
   /** aten::mkldnn_convolution(Tensor self, Tensor weight, Tensor? bias, SymInt[] padding, SymInt[] stride, SymInt[] dilation, SymInt groups) -> Tensor */
-  mkldnnConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, dilation: Ints, groups: Int): Tensor;
-  mkldnnConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, options: { padding: Ints; stride: Ints; dilation: Ints; groups: Int }): Tensor;
+  mkldnnConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, dilation: Ints, groups: Int, options?: { out?: Tensor | undefined }): Tensor;
+  mkldnnConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, options: { padding: Ints; stride: Ints; dilation: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
+  mkldnnConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, options: { stride: Ints; dilation: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
+  mkldnnConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, options: { dilation: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
+  mkldnnConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, dilation: Ints, options: { groups: Int; out?: Tensor | undefined }): Tensor;
   /** aten::mkldnn_linear_backward_weights(Tensor grad_output, Tensor input, Tensor weight, bool bias_defined) -> (Tensor, Tensor) */
-  mkldnnLinearBackwardWeights(gradOutput: Tensor, input: Tensor, weight: Tensor, biasDefined: boolean): [Tensor, Tensor];
-  mkldnnLinearBackwardWeights(gradOutput: Tensor, input: Tensor, weight: Tensor, options: { biasDefined: boolean }): [Tensor, Tensor];
+  mkldnnLinearBackwardWeights(gradOutput: Tensor, input: Tensor, weight: Tensor, biasDefined: boolean, options?: { out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  mkldnnLinearBackwardWeights(gradOutput: Tensor, input: Tensor, weight: Tensor, options: { biasDefined: boolean; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   /** aten::mkldnn_max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> Tensor */
-  mkldnnMaxPool2d(input: Tensor, kernelSize: IntOrInts, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
-  mkldnnMaxPool2d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
-  mkldnnMaxPool2d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, options?: { dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
-  mkldnnMaxPool2d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, dilation: IntOrInts, options?: { ceilMode?: boolean | undefined }): Tensor;
-  mkldnnMaxPool2d(input: Tensor, options: { kernelSize: IntOrInts; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
+  mkldnnMaxPool2d(input: Tensor, kernelSize: IntOrInts, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  mkldnnMaxPool2d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  mkldnnMaxPool2d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, options?: { dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  mkldnnMaxPool2d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, dilation: IntOrInts, options?: { ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  mkldnnMaxPool2d(input: Tensor, options: { kernelSize: IntOrInts; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::mkldnn_max_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool ceil_mode=False) -> Tensor */
-  mkldnnMaxPool3d(input: Tensor, kernelSize: IntOrInts, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
-  mkldnnMaxPool3d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
-  mkldnnMaxPool3d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, options?: { dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
-  mkldnnMaxPool3d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, dilation: IntOrInts, options?: { ceilMode?: boolean | undefined }): Tensor;
-  mkldnnMaxPool3d(input: Tensor, options: { kernelSize: IntOrInts; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
+  mkldnnMaxPool3d(input: Tensor, kernelSize: IntOrInts, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  mkldnnMaxPool3d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  mkldnnMaxPool3d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, options?: { dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  mkldnnMaxPool3d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, dilation: IntOrInts, options?: { ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  mkldnnMaxPool3d(input: Tensor, options: { kernelSize: IntOrInts; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::mkldnn_rnn_layer(Tensor input, Tensor weight0, Tensor weight1, Tensor weight2, Tensor weight3, Tensor hx_, Tensor cx_, bool reverse, int[] batch_sizes, int mode, int hidden_size, int num_layers, bool has_biases, bool bidirectional, bool batch_first, bool train) -> (Tensor, Tensor, Tensor, Tensor) */
-  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, batchSizes: Ints, mode: Int, hiddenSize: Int, numLayers: Int, hasBiases: boolean, bidirectional: boolean, batchFirst: boolean, train: boolean): [Tensor, Tensor, Tensor, Tensor];
-  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, options: { reverse: boolean; batchSizes: Ints; mode: Int; hiddenSize: Int; numLayers: Int; hasBiases: boolean; bidirectional: boolean; batchFirst: boolean; train: boolean }): [Tensor, Tensor, Tensor, Tensor];
+  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, batchSizes: Ints, mode: Int, hiddenSize: Int, numLayers: Int, hasBiases: boolean, bidirectional: boolean, batchFirst: boolean, train: boolean, options?: { out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
+  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, options: { reverse: boolean; batchSizes: Ints; mode: Int; hiddenSize: Int; numLayers: Int; hasBiases: boolean; bidirectional: boolean; batchFirst: boolean; train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
+  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, options: { batchSizes: Ints; mode: Int; hiddenSize: Int; numLayers: Int; hasBiases: boolean; bidirectional: boolean; batchFirst: boolean; train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
+  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, batchSizes: Ints, options: { mode: Int; hiddenSize: Int; numLayers: Int; hasBiases: boolean; bidirectional: boolean; batchFirst: boolean; train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
+  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, batchSizes: Ints, mode: Int, options: { hiddenSize: Int; numLayers: Int; hasBiases: boolean; bidirectional: boolean; batchFirst: boolean; train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
+  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, batchSizes: Ints, mode: Int, hiddenSize: Int, options: { numLayers: Int; hasBiases: boolean; bidirectional: boolean; batchFirst: boolean; train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
+  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, batchSizes: Ints, mode: Int, hiddenSize: Int, numLayers: Int, options: { hasBiases: boolean; bidirectional: boolean; batchFirst: boolean; train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
+  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, batchSizes: Ints, mode: Int, hiddenSize: Int, numLayers: Int, hasBiases: boolean, options: { bidirectional: boolean; batchFirst: boolean; train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
+  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, batchSizes: Ints, mode: Int, hiddenSize: Int, numLayers: Int, hasBiases: boolean, bidirectional: boolean, options: { batchFirst: boolean; train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
+  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, batchSizes: Ints, mode: Int, hiddenSize: Int, numLayers: Int, hasBiases: boolean, bidirectional: boolean, batchFirst: boolean, options: { train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
   /** aten::mm(Tensor self, Tensor mat2) -> Tensor */
   mm(input: Tensor, mat2: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::mm.dtype(Tensor self, Tensor mat2, ScalarType out_dtype) -> Tensor */
@@ -1358,22 +1469,24 @@ export interface TorchFunctions {
   /** aten::moveaxis.int(Tensor(a) self, int source, int destination) -> Tensor(a) */
   moveaxis(input: Tensor, source: Int, destination: Int): Tensor;
   moveaxis(input: Tensor, options: { source: Int; destination: Int }): Tensor;
+  moveaxis(input: Tensor, source: Int, options: { destination: Int }): Tensor;
   /** aten::moveaxis.intlist(Tensor(a) self, int[] source, int[] destination) -> Tensor(a) */
   moveaxis(input: Tensor, source: Ints, destination: Ints): Tensor;
   moveaxis(input: Tensor, options: { source: Ints; destination: Ints }): Tensor;
+  moveaxis(input: Tensor, source: Ints, options: { destination: Ints }): Tensor;
   /** aten::movedim.int(Tensor(a) self, int source, int destination) -> Tensor(a) */
   movedim(input: Tensor, source: Int, destination: Int): Tensor;
   movedim(input: Tensor, options: { source: Int; destination: Int }): Tensor;
+  movedim(input: Tensor, source: Int, options: { destination: Int }): Tensor;
   /** aten::movedim.intlist(Tensor(a) self, int[] source, int[] destination) -> Tensor(a) */
   movedim(input: Tensor, source: Ints, destination: Ints): Tensor;
   movedim(input: Tensor, options: { source: Ints; destination: Ints }): Tensor;
+  movedim(input: Tensor, source: Ints, options: { destination: Ints }): Tensor;
   /** aten::msort(Tensor self) -> Tensor */
   msort(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::mul.Tensor(Tensor self, Tensor other) -> Tensor */
-  mul(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::mul.Scalar(Tensor self, Scalar other) -> Tensor */
-  mul(input: Tensor, other: Scalar): Tensor;
-  mul(input: Tensor, options: { other: Scalar }): Tensor;
+  /** aten::mul.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::mul.Scalar(Tensor self, Scalar other) -> Tensor */
+  mul(input: Tensor, other: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::multinomial(Tensor self, SymInt num_samples, bool replacement=False, *, Generator? generator=None) -> Tensor */
   multinomial(input: Tensor, numSamples: Int, options?: { replacement?: boolean | undefined; generator?: Generator | null | undefined; out?: Tensor | undefined }): Tensor;
   multinomial(input: Tensor, options: { numSamples: Int; replacement?: boolean | undefined; generator?: Generator | null | undefined; out?: Tensor | undefined }): Tensor;
@@ -1401,7 +1514,7 @@ export interface TorchFunctions {
   nanmean(input: Tensor, options?: { dim?: IntOrInts | null | undefined; keepdim?: boolean | undefined; dtype?: DType | null | undefined; out?: Tensor | undefined }): Tensor;
   nanmean(input: Tensor, dim: IntOrInts | null, options?: { keepdim?: boolean | undefined; dtype?: DType | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::nanmedian(Tensor self) -> Tensor */
-  nanmedian(input: Tensor): Tensor;
+  nanmedian(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::nanmedian.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices) */
   nanmedian(input: Tensor, dim: Int, options?: { keepdim?: boolean | undefined; out?: readonly [Tensor, Tensor] | undefined }): ValuesIndices;
   nanmedian(input: Tensor, options: { dim: Int; keepdim?: boolean | undefined; out?: readonly [Tensor, Tensor] | undefined }): ValuesIndices;
@@ -1418,38 +1531,55 @@ export interface TorchFunctions {
   /** aten::narrow.Tensor(Tensor(a) self, int dim, Tensor start, SymInt length) -> Tensor(a) */
   narrow(input: Tensor, dim: Int, start: Tensor, length: Int): Tensor;
   narrow(input: Tensor, options: { dim: Int; start: Tensor; length: Int }): Tensor;
+  narrow(input: Tensor, dim: Int, options: { start: Tensor; length: Int }): Tensor;
+  narrow(input: Tensor, dim: Int, start: Tensor, options: { length: Int }): Tensor;
   /** aten::narrow(Tensor(a) self, int dim, SymInt start, SymInt length) -> Tensor(a) */
   narrow(input: Tensor, dim: Int, start: Int, length: Int): Tensor;
   narrow(input: Tensor, options: { dim: Int; start: Int; length: Int }): Tensor;
+  narrow(input: Tensor, dim: Int, options: { start: Int; length: Int }): Tensor;
+  narrow(input: Tensor, dim: Int, start: Int, options: { length: Int }): Tensor;
   /** aten::narrow_copy(Tensor self, int dim, SymInt start, SymInt length) -> Tensor */
   narrowCopy(input: Tensor, dim: Int, start: Int, length: Int, options?: { out?: Tensor | undefined }): Tensor;
   narrowCopy(input: Tensor, options: { dim: Int; start: Int; length: Int; out?: Tensor | undefined }): Tensor;
+  narrowCopy(input: Tensor, dim: Int, options: { start: Int; length: Int; out?: Tensor | undefined }): Tensor;
+  narrowCopy(input: Tensor, dim: Int, start: Int, options: { length: Int; out?: Tensor | undefined }): Tensor;
   /** aten::native_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps) -> (Tensor, Tensor, Tensor) */
   nativeBatchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, momentum: number, eps: number, options?: { out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
   nativeBatchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, options: { training: boolean; momentum: number; eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
+  nativeBatchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, options: { momentum: number; eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
+  nativeBatchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, momentum: number, options: { eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
   /** aten::native_channel_shuffle(Tensor self, SymInt groups) -> Tensor */
   nativeChannelShuffle(input: Tensor, groups: Int): Tensor;
   nativeChannelShuffle(input: Tensor, options: { groups: Int }): Tensor;
   /** aten::native_dropout(Tensor input, float p, bool? train) -> (Tensor, Tensor) */
-  nativeDropout(input: Tensor, p: number, train: boolean | null): [Tensor, Tensor];
-  nativeDropout(input: Tensor, options: { p: number; train: boolean | null }): [Tensor, Tensor];
+  nativeDropout(input: Tensor, p: number, train: boolean | null, options?: { out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  nativeDropout(input: Tensor, options: { p: number; train: boolean | null; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  nativeDropout(input: Tensor, p: number, options: { train: boolean | null; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   /** aten::native_group_norm(Tensor input, Tensor? weight, Tensor? bias, SymInt N, SymInt C, SymInt HxW, int group, float eps) -> (Tensor, Tensor, Tensor) */
-  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, C: Int, HxW: Int, group: Int, eps: number): [Tensor, Tensor, Tensor];
-  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, options: { N: Int; C: Int; HxW: Int; group: Int; eps: number }): [Tensor, Tensor, Tensor];
+  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, C: Int, HxW: Int, group: Int, eps: number, options?: { out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
+  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, options: { N: Int; C: Int; HxW: Int; group: Int; eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
+  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, options: { C: Int; HxW: Int; group: Int; eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
+  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, C: Int, options: { HxW: Int; group: Int; eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
+  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, C: Int, HxW: Int, options: { group: Int; eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
+  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, C: Int, HxW: Int, group: Int, options: { eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
   /** aten::native_layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor) */
-  nativeLayerNorm(input: Tensor, normalizedShape: Ints, weight: Tensor | null, bias: Tensor | null, eps: number): [Tensor, Tensor, Tensor];
-  nativeLayerNorm(input: Tensor, options: { normalizedShape: Ints; weight: Tensor | null; bias: Tensor | null; eps: number }): [Tensor, Tensor, Tensor];
+  nativeLayerNorm(input: Tensor, normalizedShape: Ints, weight: Tensor | null, bias: Tensor | null, eps: number, options?: { out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
+  nativeLayerNorm(input: Tensor, options: { normalizedShape: Ints; weight: Tensor | null; bias: Tensor | null; eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
+  nativeLayerNorm(input: Tensor, normalizedShape: Ints, options: { weight: Tensor | null; bias: Tensor | null; eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
+  nativeLayerNorm(input: Tensor, normalizedShape: Ints, weight: Tensor | null, options: { bias: Tensor | null; eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
+  nativeLayerNorm(input: Tensor, normalizedShape: Ints, weight: Tensor | null, bias: Tensor | null, options: { eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
   /** aten::native_norm(Tensor self, Scalar p=2) -> Tensor */
-  nativeNorm(input: Tensor, options?: { p?: Scalar | undefined }): Tensor;
-  nativeNorm(input: Tensor, p: Scalar): Tensor;
+  nativeNorm(input: Tensor, options?: { p?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
+  nativeNorm(input: Tensor, p: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::native_norm.ScalarOpt_dim_dtype(Tensor self, Scalar? p, int[1] dim, bool keepdim, ScalarType? dtype) -> Tensor */
-  nativeNorm(input: Tensor, p: Scalar | null, dim: IntOrInts, keepdim: boolean, dtype: DType | null): Tensor;
-  nativeNorm(input: Tensor, options: { p: Scalar | null; dim: IntOrInts; keepdim: boolean; dtype: DType | null }): Tensor;
-  /** aten::ne.Tensor(Tensor self, Tensor other) -> Tensor */
-  ne(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::ne.Scalar(Tensor self, Scalar other) -> Tensor */
-  ne(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
-  ne(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
+  nativeNorm(input: Tensor, p: Scalar | null, dim: IntOrInts, keepdim: boolean, dtype: DType | null, options?: { out?: Tensor | undefined }): Tensor;
+  nativeNorm(input: Tensor, options: { p: Scalar | null; dim: IntOrInts; keepdim: boolean; dtype: DType | null; out?: Tensor | undefined }): Tensor;
+  nativeNorm(input: Tensor, p: Scalar | null, options: { dim: IntOrInts; keepdim: boolean; dtype: DType | null; out?: Tensor | undefined }): Tensor;
+  nativeNorm(input: Tensor, p: Scalar | null, dim: IntOrInts, options: { keepdim: boolean; dtype: DType | null; out?: Tensor | undefined }): Tensor;
+  nativeNorm(input: Tensor, p: Scalar | null, dim: IntOrInts, keepdim: boolean, options: { dtype: DType | null; out?: Tensor | undefined }): Tensor;
+  /** aten::ne.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::ne.Scalar(Tensor self, Scalar other) -> Tensor */
+  ne(input: Tensor, other: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::neg(Tensor self) -> Tensor */
   neg(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::neg_(Tensor(a!) self) -> Tensor(a!) */
@@ -1465,17 +1595,20 @@ export interface TorchFunctions {
   /** aten::nonzero_static(Tensor self, *, SymInt size, int fill_value=-1) -> Tensor */
   nonzeroStatic(input: Tensor, options: { size: Int; fillValue?: Int | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::norm.Scalar(Tensor self, Scalar p=2) -> Tensor */
-  norm(input: Tensor, options?: { p?: Scalar | undefined }): Tensor;
-  norm(input: Tensor, p: Scalar): Tensor;
+  norm(input: Tensor, options?: { p?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
+  norm(input: Tensor, p: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::norm.ScalarOpt_dtype(Tensor self, Scalar? p, *, ScalarType dtype) -> Tensor */
-  norm(input: Tensor, p: Scalar | null, options: { dtype: DType }): Tensor;
-  norm(input: Tensor, options: { dtype: DType; p: Scalar | null }): Tensor;
+  norm(input: Tensor, p: Scalar | null, options: { dtype: DType; out?: Tensor | undefined }): Tensor;
+  norm(input: Tensor, options: { dtype: DType; p: Scalar | null; out?: Tensor | undefined }): Tensor;
   /** aten::norm.ScalarOpt_dim_dtype(Tensor self, Scalar? p, int[1] dim, bool keepdim, *, ScalarType dtype) -> Tensor */
   norm(input: Tensor, p: Scalar | null, dim: IntOrInts, keepdim: boolean, options: { dtype: DType; out?: Tensor | undefined }): Tensor;
   norm(input: Tensor, options: { dtype: DType; p: Scalar | null; dim: IntOrInts; keepdim: boolean; out?: Tensor | undefined }): Tensor;
+  norm(input: Tensor, p: Scalar | null, options: { dtype: DType; dim: IntOrInts; keepdim: boolean; out?: Tensor | undefined }): Tensor;
+  norm(input: Tensor, p: Scalar | null, dim: IntOrInts, options: { dtype: DType; keepdim: boolean; out?: Tensor | undefined }): Tensor;
   /** aten::norm.ScalarOpt_dim(Tensor self, Scalar? p, int[1] dim, bool keepdim=False) -> Tensor */
   norm(input: Tensor, p: Scalar | null, dim: IntOrInts, options?: { keepdim?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   norm(input: Tensor, options: { p: Scalar | null; dim: IntOrInts; keepdim?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  norm(input: Tensor, p: Scalar | null, options: { dim: IntOrInts; keepdim?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::norm_except_dim(Tensor v, int pow=2, int dim=0) -> Tensor */
   normExceptDim(v: Tensor, options?: { pow?: Int | undefined; dim?: Int | undefined }): Tensor;
   normExceptDim(v: Tensor, pow: Int, options?: { dim?: Int | undefined }): Tensor;
@@ -1488,22 +1621,23 @@ export interface TorchFunctions {
   /** aten::normal.float_Tensor(float mean, Tensor std, *, Generator? generator=None) -> Tensor */
   normal(mean: number, std: Tensor, options?: { generator?: Generator | null | undefined; out?: Tensor | undefined }): Tensor;
   normal(options: { mean: number; std: Tensor; generator?: Generator | null | undefined; out?: Tensor | undefined }): Tensor;
+  normal(mean: number, options: { std: Tensor; generator?: Generator | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::normal.float_float(float mean, float std, SymInt[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  normal(mean: number, std: number, size: Ints, options?: TensorOptions & { generator?: Generator | null | undefined; out?: Tensor | undefined }): Tensor;
-  normal(options: TensorOptions & { mean: number; std: number; size: Ints; generator?: Generator | null | undefined; out?: Tensor | undefined }): Tensor;
-  /** aten::not_equal.Tensor(Tensor self, Tensor other) -> Tensor */
-  notEqual(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::not_equal.Scalar(Tensor self, Scalar other) -> Tensor */
-  notEqual(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
-  notEqual(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
+  normal(mean: number, std: number, size: Ints, options?: TensorOptions & { generator?: Generator | null | undefined }): Tensor;
+  normal(options: TensorOptions & { mean: number; std: number; size: Ints; generator?: Generator | null | undefined }): Tensor;
+  normal(mean: number, options: TensorOptions & { std: number; size: Ints; generator?: Generator | null | undefined }): Tensor;
+  normal(mean: number, std: number, options: TensorOptions & { size: Ints; generator?: Generator | null | undefined }): Tensor;
+  /** aten::not_equal.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::not_equal.Scalar(Tensor self, Scalar other) -> Tensor */
+  notEqual(input: Tensor, other: Tensor | Scalar, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::nuclear_norm.dim(Tensor self, int[2] dim, bool keepdim=False) -> Tensor */
   nuclearNorm(input: Tensor, dim: IntOrInts, options?: { keepdim?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   nuclearNorm(input: Tensor, options: { dim: IntOrInts; keepdim?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::nuclear_norm(Tensor self, bool keepdim=False) -> Tensor */
   nuclearNorm(input: Tensor, options?: { keepdim?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::ones(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  ones(size: Ints, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  ones(options: TensorOptions & { size: Ints; out?: Tensor | undefined }): Tensor;
+  ones(size: Ints, options?: TensorOptions): Tensor;
+  ones(options: TensorOptions & { size: Ints }): Tensor;
   ones(...size: Int[]): Tensor;
   /** aten::ones_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor */
   onesLike(input: Tensor, options?: TensorOptions & { memoryFormat?: MemoryFormat | null | undefined }): Tensor;
@@ -1530,49 +1664,52 @@ export interface TorchFunctions {
   pinverse(input: Tensor, options?: { rcond?: number | undefined }): Tensor;
   pinverse(input: Tensor, rcond: number): Tensor;
   /** aten::pixel_shuffle(Tensor self, int upscale_factor) -> Tensor */
-  pixelShuffle(input: Tensor, upscaleFactor: Int): Tensor;
-  pixelShuffle(input: Tensor, options: { upscaleFactor: Int }): Tensor;
+  pixelShuffle(input: Tensor, upscaleFactor: Int, options?: { out?: Tensor | undefined }): Tensor;
+  pixelShuffle(input: Tensor, options: { upscaleFactor: Int; out?: Tensor | undefined }): Tensor;
   /** aten::pixel_unshuffle(Tensor self, int downscale_factor) -> Tensor */
-  pixelUnshuffle(input: Tensor, downscaleFactor: Int): Tensor;
-  pixelUnshuffle(input: Tensor, options: { downscaleFactor: Int }): Tensor;
+  pixelUnshuffle(input: Tensor, downscaleFactor: Int, options?: { out?: Tensor | undefined }): Tensor;
+  pixelUnshuffle(input: Tensor, options: { downscaleFactor: Int; out?: Tensor | undefined }): Tensor;
   /** aten::poisson(Tensor self, Generator? generator=None) -> Tensor */
-  poisson(input: Tensor, options?: { generator?: Generator | null | undefined }): Tensor;
+  poisson(input: Tensor, options?: { generator?: Generator | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::poisson_nll_loss(Tensor input, Tensor target, bool log_input, bool full, float eps, int reduction) -> Tensor */
   poissonNllLoss(input: Tensor, target: Tensor, logInput: boolean, full: boolean, eps: number, reduction: Int): Tensor;
   poissonNllLoss(input: Tensor, target: Tensor, options: { logInput: boolean; full: boolean; eps: number; reduction: Int }): Tensor;
+  poissonNllLoss(input: Tensor, target: Tensor, logInput: boolean, options: { full: boolean; eps: number; reduction: Int }): Tensor;
+  poissonNllLoss(input: Tensor, target: Tensor, logInput: boolean, full: boolean, options: { eps: number; reduction: Int }): Tensor;
+  poissonNllLoss(input: Tensor, target: Tensor, logInput: boolean, full: boolean, eps: number, options: { reduction: Int }): Tensor;
   /** aten::polar(Tensor abs, Tensor angle) -> Tensor */
   polar(abs: Tensor, angle: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::polygamma(int n, Tensor self) -> Tensor */
   polygamma(n: Int, input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   polygamma(options: { n: Int; self: Tensor; out?: Tensor | undefined }): Tensor;
+  polygamma(n: Int, options: { self: Tensor; out?: Tensor | undefined }): Tensor;
   /** aten::positive(Tensor(a) self) -> Tensor(a) */
   positive(input: Tensor): Tensor;
-  /** aten::pow.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor */
-  pow(input: Tensor, exponent: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::pow.Scalar(Scalar self, Tensor exponent) -> Tensor */
-  pow(input: Scalar, exponent: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  pow(options: { self: Scalar; exponent: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::pow.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor
+   * aten::pow.Scalar(Scalar self, Tensor exponent) -> Tensor */
+  pow(input: Tensor | Scalar, exponent: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::pow.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor */
   pow(input: Tensor, exponent: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   pow(input: Tensor, options: { exponent: Scalar; out?: Tensor | undefined }): Tensor;
   /** aten::prelu(Tensor self, Tensor weight) -> Tensor */
   prelu(input: Tensor, weight: Tensor): Tensor;
   /** aten::prod(Tensor self, *, ScalarType? dtype=None) -> Tensor */
-  prod(input: Tensor, options?: { dtype?: DType | null | undefined }): Tensor;
+  prod(input: Tensor, options?: { dtype?: DType | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::prod.dim_int(Tensor self, int dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor */
   prod(input: Tensor, dim: Int, options?: { keepdim?: boolean | undefined; dtype?: DType | null | undefined; out?: Tensor | undefined }): Tensor;
   prod(input: Tensor, options: { dim: Int; keepdim?: boolean | undefined; dtype?: DType | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::promote_types(ScalarType type1, ScalarType type2) -> ScalarType */
   promoteTypes(type1: DType, type2: DType): DType;
   promoteTypes(options: { type1: DType; type2: DType }): DType;
+  promoteTypes(type1: DType, options: { type2: DType }): DType;
   /** aten::put(Tensor self, Tensor index, Tensor source, bool accumulate=False) -> Tensor */
-  put(input: Tensor, index: Tensor, source: Tensor, options?: { accumulate?: boolean | undefined }): Tensor;
+  put(input: Tensor, index: Tensor, source: Tensor, options?: { accumulate?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::q_per_channel_axis(Tensor self) -> int */
   qPerChannelAxis(input: Tensor): number | bigint;
   /** aten::q_per_channel_scales(Tensor self) -> Tensor */
-  qPerChannelScales(input: Tensor): Tensor;
+  qPerChannelScales(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::q_per_channel_zero_points(Tensor self) -> Tensor */
-  qPerChannelZeroPoints(input: Tensor): Tensor;
+  qPerChannelZeroPoints(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::q_scale(Tensor self) -> float */
   qScale(input: Tensor): number;
   /** aten::q_zero_point(Tensor self) -> int */
@@ -1587,86 +1724,112 @@ export interface TorchFunctions {
   quantile(input: Tensor, q: number, dim: Int | null, options?: { keepdim?: boolean | undefined; interpolation?: string | undefined; out?: Tensor | undefined }): Tensor;
   quantile(input: Tensor, options: { q: number; dim?: Int | null | undefined; keepdim?: boolean | undefined; interpolation?: string | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::quantize_per_channel(Tensor self, Tensor scales, Tensor zero_points, int axis, ScalarType dtype) -> Tensor */
-  quantizePerChannel(input: Tensor, scales: Tensor, zeroPoints: Tensor, axis: Int, dtype: DType): Tensor;
-  quantizePerChannel(input: Tensor, scales: Tensor, zeroPoints: Tensor, options: { axis: Int; dtype: DType }): Tensor;
+  quantizePerChannel(input: Tensor, scales: Tensor, zeroPoints: Tensor, axis: Int, dtype: DType, options?: { out?: Tensor | undefined }): Tensor;
+  quantizePerChannel(input: Tensor, scales: Tensor, zeroPoints: Tensor, options: { axis: Int; dtype: DType; out?: Tensor | undefined }): Tensor;
+  quantizePerChannel(input: Tensor, scales: Tensor, zeroPoints: Tensor, axis: Int, options: { dtype: DType; out?: Tensor | undefined }): Tensor;
   /** aten::quantize_per_tensor.tensor_qparams(Tensor self, Tensor scale, Tensor zero_point, ScalarType dtype) -> Tensor */
-  quantizePerTensor(input: Tensor, scale: Tensor, zeroPoint: Tensor, dtype: DType): Tensor;
-  quantizePerTensor(input: Tensor, scale: Tensor, zeroPoint: Tensor, options: { dtype: DType }): Tensor;
+  quantizePerTensor(input: Tensor, scale: Tensor, zeroPoint: Tensor, dtype: DType, options?: { out?: Tensor | undefined }): Tensor;
+  quantizePerTensor(input: Tensor, scale: Tensor, zeroPoint: Tensor, options: { dtype: DType; out?: Tensor | undefined }): Tensor;
   /** aten::quantize_per_tensor(Tensor self, float scale, int zero_point, ScalarType dtype) -> Tensor */
-  quantizePerTensor(input: Tensor, scale: number, zeroPoint: Int, dtype: DType): Tensor;
-  quantizePerTensor(input: Tensor, options: { scale: number; zeroPoint: Int; dtype: DType }): Tensor;
+  quantizePerTensor(input: Tensor, scale: number, zeroPoint: Int, dtype: DType, options?: { out?: Tensor | undefined }): Tensor;
+  quantizePerTensor(input: Tensor, options: { scale: number; zeroPoint: Int; dtype: DType; out?: Tensor | undefined }): Tensor;
+  quantizePerTensor(input: Tensor, scale: number, options: { zeroPoint: Int; dtype: DType; out?: Tensor | undefined }): Tensor;
+  quantizePerTensor(input: Tensor, scale: number, zeroPoint: Int, options: { dtype: DType; out?: Tensor | undefined }): Tensor;
   /** aten::quantize_per_tensor.tensors(Tensor[] tensors, Tensor scales, Tensor zero_points, ScalarType dtype) -> Tensor[] */
-  quantizePerTensor(tensors: Tensors, scales: Tensor, zeroPoints: Tensor, dtype: DType): Tensor[];
-  quantizePerTensor(tensors: Tensors, scales: Tensor, zeroPoints: Tensor, options: { dtype: DType }): Tensor[];
+  quantizePerTensor(tensors: Tensors, scales: Tensor, zeroPoints: Tensor, dtype: DType, options?: { out?: Tensor | undefined }): Tensor[];
+  quantizePerTensor(tensors: Tensors, scales: Tensor, zeroPoints: Tensor, options: { dtype: DType; out?: Tensor | undefined }): Tensor[];
   /** aten::quantize_per_tensor_dynamic(Tensor self, ScalarType dtype, bool reduce_range) -> Tensor */
-  quantizePerTensorDynamic(input: Tensor, dtype: DType, reduceRange: boolean): Tensor;
-  quantizePerTensorDynamic(input: Tensor, options: { dtype: DType; reduceRange: boolean }): Tensor;
+  quantizePerTensorDynamic(input: Tensor, dtype: DType, reduceRange: boolean, options?: { out?: Tensor | undefined }): Tensor;
+  quantizePerTensorDynamic(input: Tensor, options: { dtype: DType; reduceRange: boolean; out?: Tensor | undefined }): Tensor;
+  quantizePerTensorDynamic(input: Tensor, dtype: DType, options: { reduceRange: boolean; out?: Tensor | undefined }): Tensor;
   /** aten::quantized_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor mean, Tensor var, float eps, float output_scale, int output_zero_point) -> Tensor */
-  quantizedBatchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, mean: Tensor, var_: Tensor, eps: number, outputScale: number, outputZeroPoint: Int): Tensor;
-  quantizedBatchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, mean: Tensor, var_: Tensor, options: { eps: number; outputScale: number; outputZeroPoint: Int }): Tensor;
+  quantizedBatchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, mean: Tensor, var_: Tensor, eps: number, outputScale: number, outputZeroPoint: Int, options?: { out?: Tensor | undefined }): Tensor;
+  quantizedBatchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, mean: Tensor, var_: Tensor, options: { eps: number; outputScale: number; outputZeroPoint: Int; out?: Tensor | undefined }): Tensor;
+  quantizedBatchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, mean: Tensor, var_: Tensor, eps: number, options: { outputScale: number; outputZeroPoint: Int; out?: Tensor | undefined }): Tensor;
+  quantizedBatchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, mean: Tensor, var_: Tensor, eps: number, outputScale: number, options: { outputZeroPoint: Int; out?: Tensor | undefined }): Tensor;
   /** aten::quantized_gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor b_ih, Tensor b_hh, Tensor packed_ih, Tensor packed_hh, Tensor col_offsets_ih, Tensor col_offsets_hh, Scalar scale_ih, Scalar scale_hh, Scalar zero_point_ih, Scalar zero_point_hh) -> Tensor */
   quantizedGruCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, zeroPointIh: Scalar, zeroPointHh: Scalar): Tensor;
   quantizedGruCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, options: { scaleIh: Scalar; scaleHh: Scalar; zeroPointIh: Scalar; zeroPointHh: Scalar }): Tensor;
+  quantizedGruCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, options: { scaleHh: Scalar; zeroPointIh: Scalar; zeroPointHh: Scalar }): Tensor;
+  quantizedGruCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, options: { zeroPointIh: Scalar; zeroPointHh: Scalar }): Tensor;
+  quantizedGruCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, zeroPointIh: Scalar, options: { zeroPointHh: Scalar }): Tensor;
   /** aten::quantized_lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor b_ih, Tensor b_hh, Tensor packed_ih, Tensor packed_hh, Tensor col_offsets_ih, Tensor col_offsets_hh, Scalar scale_ih, Scalar scale_hh, Scalar zero_point_ih, Scalar zero_point_hh) -> (Tensor, Tensor) */
   quantizedLstmCell(input: Tensor, hx: Tensors, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, zeroPointIh: Scalar, zeroPointHh: Scalar): [Tensor, Tensor];
   quantizedLstmCell(input: Tensor, hx: Tensors, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, options: { scaleIh: Scalar; scaleHh: Scalar; zeroPointIh: Scalar; zeroPointHh: Scalar }): [Tensor, Tensor];
+  quantizedLstmCell(input: Tensor, hx: Tensors, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, options: { scaleHh: Scalar; zeroPointIh: Scalar; zeroPointHh: Scalar }): [Tensor, Tensor];
+  quantizedLstmCell(input: Tensor, hx: Tensors, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, options: { zeroPointIh: Scalar; zeroPointHh: Scalar }): [Tensor, Tensor];
+  quantizedLstmCell(input: Tensor, hx: Tensors, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, zeroPointIh: Scalar, options: { zeroPointHh: Scalar }): [Tensor, Tensor];
   /** aten::quantized_max_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], int[1] dilation=[1], bool ceil_mode=False) -> Tensor */
-  quantizedMaxPool1d(input: Tensor, kernelSize: IntOrInts, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
-  quantizedMaxPool1d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
-  quantizedMaxPool1d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, options?: { dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
-  quantizedMaxPool1d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, dilation: IntOrInts, options?: { ceilMode?: boolean | undefined }): Tensor;
-  quantizedMaxPool1d(input: Tensor, options: { kernelSize: IntOrInts; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
+  quantizedMaxPool1d(input: Tensor, kernelSize: IntOrInts, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  quantizedMaxPool1d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  quantizedMaxPool1d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, options?: { dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  quantizedMaxPool1d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, dilation: IntOrInts, options?: { ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  quantizedMaxPool1d(input: Tensor, options: { kernelSize: IntOrInts; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::quantized_max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> Tensor */
-  quantizedMaxPool2d(input: Tensor, kernelSize: IntOrInts, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
-  quantizedMaxPool2d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
-  quantizedMaxPool2d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, options?: { dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
-  quantizedMaxPool2d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, dilation: IntOrInts, options?: { ceilMode?: boolean | undefined }): Tensor;
-  quantizedMaxPool2d(input: Tensor, options: { kernelSize: IntOrInts; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
+  quantizedMaxPool2d(input: Tensor, kernelSize: IntOrInts, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  quantizedMaxPool2d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  quantizedMaxPool2d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, options?: { dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  quantizedMaxPool2d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, dilation: IntOrInts, options?: { ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  quantizedMaxPool2d(input: Tensor, options: { kernelSize: IntOrInts; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::quantized_max_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool ceil_mode=False) -> Tensor */
-  quantizedMaxPool3d(input: Tensor, kernelSize: IntOrInts, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
-  quantizedMaxPool3d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
-  quantizedMaxPool3d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, options?: { dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
-  quantizedMaxPool3d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, dilation: IntOrInts, options?: { ceilMode?: boolean | undefined }): Tensor;
-  quantizedMaxPool3d(input: Tensor, options: { kernelSize: IntOrInts; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined }): Tensor;
+  quantizedMaxPool3d(input: Tensor, kernelSize: IntOrInts, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  quantizedMaxPool3d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  quantizedMaxPool3d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, options?: { dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  quantizedMaxPool3d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, dilation: IntOrInts, options?: { ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  quantizedMaxPool3d(input: Tensor, options: { kernelSize: IntOrInts; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::quantized_rnn_relu_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor b_ih, Tensor b_hh, Tensor packed_ih, Tensor packed_hh, Tensor col_offsets_ih, Tensor col_offsets_hh, Scalar scale_ih, Scalar scale_hh, Scalar zero_point_ih, Scalar zero_point_hh) -> Tensor */
   quantizedRnnReluCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, zeroPointIh: Scalar, zeroPointHh: Scalar): Tensor;
   quantizedRnnReluCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, options: { scaleIh: Scalar; scaleHh: Scalar; zeroPointIh: Scalar; zeroPointHh: Scalar }): Tensor;
+  quantizedRnnReluCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, options: { scaleHh: Scalar; zeroPointIh: Scalar; zeroPointHh: Scalar }): Tensor;
+  quantizedRnnReluCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, options: { zeroPointIh: Scalar; zeroPointHh: Scalar }): Tensor;
+  quantizedRnnReluCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, zeroPointIh: Scalar, options: { zeroPointHh: Scalar }): Tensor;
   /** aten::quantized_rnn_tanh_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor b_ih, Tensor b_hh, Tensor packed_ih, Tensor packed_hh, Tensor col_offsets_ih, Tensor col_offsets_hh, Scalar scale_ih, Scalar scale_hh, Scalar zero_point_ih, Scalar zero_point_hh) -> Tensor */
   quantizedRnnTanhCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, zeroPointIh: Scalar, zeroPointHh: Scalar): Tensor;
   quantizedRnnTanhCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, options: { scaleIh: Scalar; scaleHh: Scalar; zeroPointIh: Scalar; zeroPointHh: Scalar }): Tensor;
+  quantizedRnnTanhCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, options: { scaleHh: Scalar; zeroPointIh: Scalar; zeroPointHh: Scalar }): Tensor;
+  quantizedRnnTanhCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, options: { zeroPointIh: Scalar; zeroPointHh: Scalar }): Tensor;
+  quantizedRnnTanhCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, zeroPointIh: Scalar, options: { zeroPointHh: Scalar }): Tensor;
   /** aten::rad2deg(Tensor self) -> Tensor */
   rad2deg(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::rad2deg_(Tensor(a!) self) -> Tensor(a!) */
   rad2deg_(input: Tensor): Tensor;
   /** aten::rand.generator(SymInt[] size, *, Generator? generator, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  rand(size: Ints, options: TensorOptions & { generator: Generator | null; out?: Tensor | undefined }): Tensor;
-  rand(options: TensorOptions & { generator: Generator | null; size: Ints; out?: Tensor | undefined }): Tensor;
+  rand(size: Ints, options: TensorOptions & { generator: Generator | null }): Tensor;
+  rand(options: TensorOptions & { generator: Generator | null; size: Ints }): Tensor;
   /** aten::rand(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  rand(size: Ints, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  rand(options: TensorOptions & { size: Ints; out?: Tensor | undefined }): Tensor;
+  rand(size: Ints, options?: TensorOptions): Tensor;
+  rand(options: TensorOptions & { size: Ints }): Tensor;
   rand(...size: Int[]): Tensor;
   /** aten::rand_like.generator(Tensor self, *, Generator? generator, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor */
   randLike(input: Tensor, options: TensorOptions & { generator: Generator | null; memoryFormat?: MemoryFormat | null | undefined }): Tensor;
   /** aten::rand_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor */
   randLike(input: Tensor, options?: TensorOptions & { memoryFormat?: MemoryFormat | null | undefined }): Tensor;
   /** aten::randint.generator(SymInt high, SymInt[] size, *, Generator? generator, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  randint(high: Int, size: Ints, options: TensorOptions & { generator: Generator | null; out?: Tensor | undefined }): Tensor;
-  randint(options: TensorOptions & { generator: Generator | null; high: Int; size: Ints; out?: Tensor | undefined }): Tensor;
+  randint(high: Int, size: Ints, options: TensorOptions & { generator: Generator | null }): Tensor;
+  randint(options: TensorOptions & { generator: Generator | null; high: Int; size: Ints }): Tensor;
+  randint(high: Int, options: TensorOptions & { generator: Generator | null; size: Ints }): Tensor;
   /** aten::randint(SymInt high, SymInt[] size, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  randint(high: Int, size: Ints, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  randint(options: TensorOptions & { high: Int; size: Ints; out?: Tensor | undefined }): Tensor;
+  randint(high: Int, size: Ints, options?: TensorOptions): Tensor;
+  randint(options: TensorOptions & { high: Int; size: Ints }): Tensor;
+  randint(high: Int, options: TensorOptions & { size: Ints }): Tensor;
   /** aten::randint.low_generator(SymInt low, SymInt high, SymInt[] size, *, Generator? generator, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  randint(low: Int, high: Int, size: Ints, options: TensorOptions & { generator: Generator | null; out?: Tensor | undefined }): Tensor;
-  randint(options: TensorOptions & { generator: Generator | null; low: Int; high: Int; size: Ints; out?: Tensor | undefined }): Tensor;
+  randint(low: Int, high: Int, size: Ints, options: TensorOptions & { generator: Generator | null }): Tensor;
+  randint(options: TensorOptions & { generator: Generator | null; low: Int; high: Int; size: Ints }): Tensor;
+  randint(low: Int, options: TensorOptions & { generator: Generator | null; high: Int; size: Ints }): Tensor;
+  randint(low: Int, high: Int, options: TensorOptions & { generator: Generator | null; size: Ints }): Tensor;
   /** aten::randint.low(SymInt low, SymInt high, SymInt[] size, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  randint(low: Int, high: Int, size: Ints, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  randint(options: TensorOptions & { low: Int; high: Int; size: Ints; out?: Tensor | undefined }): Tensor;
+  randint(low: Int, high: Int, size: Ints, options?: TensorOptions): Tensor;
+  randint(options: TensorOptions & { low: Int; high: Int; size: Ints }): Tensor;
+  randint(low: Int, options: TensorOptions & { high: Int; size: Ints }): Tensor;
+  randint(low: Int, high: Int, options: TensorOptions & { size: Ints }): Tensor;
   /** aten::randint_like.low_generator_dtype(Tensor self, SymInt low, SymInt high, *, Generator? generator, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor */
   randintLike(input: Tensor, low: Int, high: Int, options: TensorOptions & { generator: Generator | null; memoryFormat?: MemoryFormat | null | undefined }): Tensor;
   randintLike(input: Tensor, options: TensorOptions & { generator: Generator | null; low: Int; high: Int; memoryFormat?: MemoryFormat | null | undefined }): Tensor;
+  randintLike(input: Tensor, low: Int, options: TensorOptions & { generator: Generator | null; high: Int; memoryFormat?: MemoryFormat | null | undefined }): Tensor;
   /** aten::randint_like.low_dtype(Tensor self, SymInt low, SymInt high, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor */
   randintLike(input: Tensor, low: Int, high: Int, options?: TensorOptions & { memoryFormat?: MemoryFormat | null | undefined }): Tensor;
   randintLike(input: Tensor, options: TensorOptions & { low: Int; high: Int; memoryFormat?: MemoryFormat | null | undefined }): Tensor;
+  randintLike(input: Tensor, low: Int, options: TensorOptions & { high: Int; memoryFormat?: MemoryFormat | null | undefined }): Tensor;
   /** aten::randint_like.Tensor_generator(Tensor self, Tensor high, *, Generator? generator, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor */
   randintLike(input: Tensor, high: Tensor, options: TensorOptions & { generator: Generator | null; memoryFormat?: MemoryFormat | null | undefined }): Tensor;
   /** aten::randint_like.Tensor(Tensor self, Tensor high, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor */
@@ -1678,22 +1841,22 @@ export interface TorchFunctions {
   randintLike(input: Tensor, high: Int, options?: TensorOptions & { memoryFormat?: MemoryFormat | null | undefined }): Tensor;
   randintLike(input: Tensor, options: TensorOptions & { high: Int; memoryFormat?: MemoryFormat | null | undefined }): Tensor;
   /** aten::randn.generator(SymInt[] size, *, Generator? generator, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  randn(size: Ints, options: TensorOptions & { generator: Generator | null; out?: Tensor | undefined }): Tensor;
-  randn(options: TensorOptions & { generator: Generator | null; size: Ints; out?: Tensor | undefined }): Tensor;
+  randn(size: Ints, options: TensorOptions & { generator: Generator | null }): Tensor;
+  randn(options: TensorOptions & { generator: Generator | null; size: Ints }): Tensor;
   /** aten::randn(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  randn(size: Ints, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  randn(options: TensorOptions & { size: Ints; out?: Tensor | undefined }): Tensor;
+  randn(size: Ints, options?: TensorOptions): Tensor;
+  randn(options: TensorOptions & { size: Ints }): Tensor;
   randn(...size: Int[]): Tensor;
   /** aten::randn_like.generator(Tensor self, *, Generator? generator, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor */
   randnLike(input: Tensor, options: TensorOptions & { generator: Generator | null; memoryFormat?: MemoryFormat | null | undefined }): Tensor;
   /** aten::randn_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor */
   randnLike(input: Tensor, options?: TensorOptions & { memoryFormat?: MemoryFormat | null | undefined }): Tensor;
   /** aten::randperm.generator(SymInt n, *, Generator? generator, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  randperm(n: Int, options: TensorOptions & { generator: Generator | null; out?: Tensor | undefined }): Tensor;
-  randperm(options: TensorOptions & { generator: Generator | null; n: Int; out?: Tensor | undefined }): Tensor;
+  randperm(n: Int, options: TensorOptions & { generator: Generator | null }): Tensor;
+  randperm(options: TensorOptions & { generator: Generator | null; n: Int }): Tensor;
   /** aten::randperm(SymInt n, *, ScalarType? dtype=4, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  randperm(n: Int, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  randperm(options: TensorOptions & { n: Int; out?: Tensor | undefined }): Tensor;
+  randperm(n: Int, options?: TensorOptions): Tensor;
+  randperm(options: TensorOptions & { n: Int }): Tensor;
   /** aten::ravel(Tensor(a) self) -> Tensor(a) */
   ravel(input: Tensor): Tensor;
   /** aten::real(Tensor(a) self) -> Tensor(a) */
@@ -1703,25 +1866,25 @@ export interface TorchFunctions {
   /** aten::reciprocal_(Tensor(a!) self) -> Tensor(a!) */
   reciprocal_(input: Tensor): Tensor;
   /** aten::relu(Tensor self) -> Tensor */
-  relu(input: Tensor): Tensor;
+  relu(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::relu_(Tensor(a!) self) -> Tensor(a!) */
   relu_(input: Tensor): Tensor;
-  /** aten::remainder.Tensor(Tensor self, Tensor other) -> Tensor */
-  remainder(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::remainder.Scalar_Tensor(Scalar self, Tensor other) -> Tensor */
-  remainder(input: Scalar, other: Tensor): Tensor;
-  remainder(options: { self: Scalar; other: Tensor }): Tensor;
+  /** aten::remainder.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::remainder.Scalar_Tensor(Scalar self, Tensor other) -> Tensor */
+  remainder(input: Tensor | Scalar, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::remainder.Scalar(Tensor self, Scalar other) -> Tensor */
   remainder(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   remainder(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
   /** aten::renorm(Tensor self, Scalar p, int dim, Scalar maxnorm) -> Tensor */
   renorm(input: Tensor, p: Scalar, dim: Int, maxnorm: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   renorm(input: Tensor, options: { p: Scalar; dim: Int; maxnorm: Scalar; out?: Tensor | undefined }): Tensor;
+  renorm(input: Tensor, p: Scalar, options: { dim: Int; maxnorm: Scalar; out?: Tensor | undefined }): Tensor;
+  renorm(input: Tensor, p: Scalar, dim: Int, options: { maxnorm: Scalar; out?: Tensor | undefined }): Tensor;
   /** aten::repeat_interleave.self_Tensor(Tensor self, Tensor repeats, int? dim=None, *, SymInt? output_size=None) -> Tensor */
   repeatInterleave(input: Tensor, repeats: Tensor, options?: { dim?: Int | null | undefined; outputSize?: Int | null | undefined }): Tensor;
   repeatInterleave(input: Tensor, repeats: Tensor, dim: Int | null, options?: { outputSize?: Int | null | undefined }): Tensor;
   /** aten::repeat_interleave.Tensor(Tensor repeats, *, SymInt? output_size=None) -> Tensor */
-  repeatInterleave(repeats: Tensor, options?: { outputSize?: Int | null | undefined }): Tensor;
+  repeatInterleave(repeats: Tensor, options?: { outputSize?: Int | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::repeat_interleave.self_int(Tensor self, SymInt repeats, int? dim=None, *, SymInt? output_size=None) -> Tensor */
   repeatInterleave(input: Tensor, repeats: Int, options?: { dim?: Int | null | undefined; outputSize?: Int | null | undefined }): Tensor;
   repeatInterleave(input: Tensor, repeats: Int, dim: Int | null, options?: { outputSize?: Int | null | undefined }): Tensor;
@@ -1737,17 +1900,17 @@ export interface TorchFunctions {
   resolveConj(input: Tensor): Tensor;
   /** aten::resolve_neg(Tensor(a) self) -> Tensor(a) */
   resolveNeg(input: Tensor): Tensor;
-  /** aten::result_type.Tensor(Tensor tensor, Tensor other) -> ScalarType */
-  resultType(tensor: Tensor, other: Tensor): DType;
   /** aten::result_type.Scalar_Tensor(Scalar scalar, Tensor tensor) -> ScalarType */
   resultType(scalar: Scalar, tensor: Tensor): DType;
   resultType(options: { scalar: Scalar; tensor: Tensor }): DType;
-  /** aten::result_type.Scalar(Tensor tensor, Scalar other) -> ScalarType */
-  resultType(tensor: Tensor, other: Scalar): DType;
-  resultType(tensor: Tensor, options: { other: Scalar }): DType;
+  resultType(scalar: Scalar, options: { tensor: Tensor }): DType;
+  /** aten::result_type.Tensor(Tensor tensor, Tensor other) -> ScalarType
+   * aten::result_type.Scalar(Tensor tensor, Scalar other) -> ScalarType */
+  resultType(tensor: Tensor, other: Tensor | Scalar): DType;
   /** aten::result_type.Scalar_Scalar(Scalar scalar1, Scalar scalar2) -> ScalarType */
   resultType(scalar1: Scalar, scalar2: Scalar): DType;
   resultType(options: { scalar1: Scalar; scalar2: Scalar }): DType;
+  resultType(scalar1: Scalar, options: { scalar2: Scalar }): DType;
   /** aten::rms_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor */
   rmsNorm(input: Tensor, normalizedShape: Ints, options?: { weight?: Tensor | null | undefined; eps?: number | null | undefined }): Tensor;
   rmsNorm(input: Tensor, normalizedShape: Ints, weight: Tensor | null, options?: { eps?: number | null | undefined }): Tensor;
@@ -1756,9 +1919,18 @@ export interface TorchFunctions {
   /** aten::rnn_relu.data(Tensor data, Tensor batch_sizes, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional) -> (Tensor, Tensor) */
   rnnRelu(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, bidirectional: boolean): [Tensor, Tensor];
   rnnRelu(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, options: { hasBiases: boolean; numLayers: Int; dropout: number; train: boolean; bidirectional: boolean }): [Tensor, Tensor];
+  rnnRelu(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, options: { numLayers: Int; dropout: number; train: boolean; bidirectional: boolean }): [Tensor, Tensor];
+  rnnRelu(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, options: { dropout: number; train: boolean; bidirectional: boolean }): [Tensor, Tensor];
+  rnnRelu(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, options: { train: boolean; bidirectional: boolean }): [Tensor, Tensor];
+  rnnRelu(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, options: { bidirectional: boolean }): [Tensor, Tensor];
   /** aten::rnn_relu.input(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, bool batch_first) -> (Tensor, Tensor) */
   rnnRelu(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, bidirectional: boolean, batchFirst: boolean): [Tensor, Tensor];
   rnnRelu(input: Tensor, hx: Tensor, params: Tensors, options: { hasBiases: boolean; numLayers: Int; dropout: number; train: boolean; bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor];
+  rnnRelu(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, options: { numLayers: Int; dropout: number; train: boolean; bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor];
+  rnnRelu(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, options: { dropout: number; train: boolean; bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor];
+  rnnRelu(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, options: { train: boolean; bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor];
+  rnnRelu(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, options: { bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor];
+  rnnRelu(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, bidirectional: boolean, options: { batchFirst: boolean }): [Tensor, Tensor];
   /** aten::rnn_relu_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor */
   rnnReluCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, options?: { bIh?: Tensor | null | undefined; bHh?: Tensor | null | undefined }): Tensor;
   rnnReluCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor | null, options?: { bHh?: Tensor | null | undefined }): Tensor;
@@ -1766,21 +1938,30 @@ export interface TorchFunctions {
   /** aten::rnn_tanh.data(Tensor data, Tensor batch_sizes, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional) -> (Tensor, Tensor) */
   rnnTanh(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, bidirectional: boolean): [Tensor, Tensor];
   rnnTanh(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, options: { hasBiases: boolean; numLayers: Int; dropout: number; train: boolean; bidirectional: boolean }): [Tensor, Tensor];
+  rnnTanh(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, options: { numLayers: Int; dropout: number; train: boolean; bidirectional: boolean }): [Tensor, Tensor];
+  rnnTanh(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, options: { dropout: number; train: boolean; bidirectional: boolean }): [Tensor, Tensor];
+  rnnTanh(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, options: { train: boolean; bidirectional: boolean }): [Tensor, Tensor];
+  rnnTanh(data: Tensor, batchSizes: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, options: { bidirectional: boolean }): [Tensor, Tensor];
   /** aten::rnn_tanh.input(Tensor input, Tensor hx, Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional, bool batch_first) -> (Tensor, Tensor) */
   rnnTanh(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, bidirectional: boolean, batchFirst: boolean): [Tensor, Tensor];
   rnnTanh(input: Tensor, hx: Tensor, params: Tensors, options: { hasBiases: boolean; numLayers: Int; dropout: number; train: boolean; bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor];
+  rnnTanh(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, options: { numLayers: Int; dropout: number; train: boolean; bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor];
+  rnnTanh(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, options: { dropout: number; train: boolean; bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor];
+  rnnTanh(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, options: { train: boolean; bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor];
+  rnnTanh(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, options: { bidirectional: boolean; batchFirst: boolean }): [Tensor, Tensor];
+  rnnTanh(input: Tensor, hx: Tensor, params: Tensors, hasBiases: boolean, numLayers: Int, dropout: number, train: boolean, bidirectional: boolean, options: { batchFirst: boolean }): [Tensor, Tensor];
   /** aten::rnn_tanh_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None) -> Tensor */
   rnnTanhCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, options?: { bIh?: Tensor | null | undefined; bHh?: Tensor | null | undefined }): Tensor;
   rnnTanhCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor | null, options?: { bHh?: Tensor | null | undefined }): Tensor;
   rnnTanhCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor | null, bHh: Tensor | null): Tensor;
   /** aten::roll(Tensor self, SymInt[1] shifts, int[1] dims=[]) -> Tensor */
-  roll(input: Tensor, shifts: IntOrInts, options?: { dims?: IntOrInts | undefined }): Tensor;
-  roll(input: Tensor, shifts: IntOrInts, dims: IntOrInts): Tensor;
-  roll(input: Tensor, options: { shifts: IntOrInts; dims?: IntOrInts | undefined }): Tensor;
+  roll(input: Tensor, shifts: IntOrInts, options?: { dims?: IntOrInts | undefined; out?: Tensor | undefined }): Tensor;
+  roll(input: Tensor, shifts: IntOrInts, dims: IntOrInts, options?: { out?: Tensor | undefined }): Tensor;
+  roll(input: Tensor, options: { shifts: IntOrInts; dims?: IntOrInts | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::rot90(Tensor self, int k=1, int[] dims=[0, 1]) -> Tensor */
-  rot90(input: Tensor, options?: { k?: Int | undefined; dims?: Ints | undefined }): Tensor;
-  rot90(input: Tensor, k: Int, options?: { dims?: Ints | undefined }): Tensor;
-  rot90(input: Tensor, k: Int, dims: Ints): Tensor;
+  rot90(input: Tensor, options?: { k?: Int | undefined; dims?: Ints | undefined; out?: Tensor | undefined }): Tensor;
+  rot90(input: Tensor, k: Int, options?: { dims?: Ints | undefined; out?: Tensor | undefined }): Tensor;
+  rot90(input: Tensor, k: Int, dims: Ints, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::round(Tensor self) -> Tensor */
   round(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::round.decimals(Tensor self, *, int decimals) -> Tensor */
@@ -1805,50 +1986,61 @@ export interface TorchFunctions {
   rsqrt(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::rsqrt_(Tensor(a!) self) -> Tensor(a!) */
   rsqrt_(input: Tensor): Tensor;
-  /** aten::rsub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor */
-  rsub(input: Tensor, other: Tensor, options?: { alpha?: Scalar | undefined }): Tensor;
-  /** aten::rsub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor */
-  rsub(input: Tensor, other: Scalar, options?: { alpha?: Scalar | undefined }): Tensor;
-  rsub(input: Tensor, other: Scalar, alpha: Scalar): Tensor;
-  rsub(input: Tensor, options: { other: Scalar; alpha?: Scalar | undefined }): Tensor;
+  /** aten::rsub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor
+   * aten::rsub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor */
+  rsub(input: Tensor, other: Tensor | Scalar, options?: { alpha?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::scalar_tensor(Scalar s, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
   scalarTensor(s: Scalar, options?: TensorOptions): Tensor;
   scalarTensor(options: TensorOptions & { s: Scalar }): Tensor;
   /** aten::scatter.src(Tensor self, int dim, Tensor index, Tensor src) -> Tensor */
   scatter(input: Tensor, dim: Int, index: Tensor, src: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   scatter(input: Tensor, options: { dim: Int; index: Tensor; src: Tensor; out?: Tensor | undefined }): Tensor;
+  scatter(input: Tensor, dim: Int, options: { index: Tensor; src: Tensor; out?: Tensor | undefined }): Tensor;
+  scatter(input: Tensor, dim: Int, index: Tensor, options: { src: Tensor; out?: Tensor | undefined }): Tensor;
   /** aten::scatter.reduce(Tensor self, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor */
   scatter(input: Tensor, dim: Int, index: Tensor, src: Tensor, options: { reduce: string; out?: Tensor | undefined }): Tensor;
   scatter(input: Tensor, options: { reduce: string; dim: Int; index: Tensor; src: Tensor; out?: Tensor | undefined }): Tensor;
+  scatter(input: Tensor, dim: Int, options: { reduce: string; index: Tensor; src: Tensor; out?: Tensor | undefined }): Tensor;
+  scatter(input: Tensor, dim: Int, index: Tensor, options: { reduce: string; src: Tensor; out?: Tensor | undefined }): Tensor;
   /** aten::scatter.value(Tensor self, int dim, Tensor index, Scalar value) -> Tensor */
   scatter(input: Tensor, dim: Int, index: Tensor, value: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   scatter(input: Tensor, options: { dim: Int; index: Tensor; value: Scalar; out?: Tensor | undefined }): Tensor;
+  scatter(input: Tensor, dim: Int, options: { index: Tensor; value: Scalar; out?: Tensor | undefined }): Tensor;
+  scatter(input: Tensor, dim: Int, index: Tensor, options: { value: Scalar; out?: Tensor | undefined }): Tensor;
   /** aten::scatter.value_reduce(Tensor self, int dim, Tensor index, Scalar value, *, str reduce) -> Tensor */
   scatter(input: Tensor, dim: Int, index: Tensor, value: Scalar, options: { reduce: string; out?: Tensor | undefined }): Tensor;
   scatter(input: Tensor, options: { reduce: string; dim: Int; index: Tensor; value: Scalar; out?: Tensor | undefined }): Tensor;
+  scatter(input: Tensor, dim: Int, options: { reduce: string; index: Tensor; value: Scalar; out?: Tensor | undefined }): Tensor;
+  scatter(input: Tensor, dim: Int, index: Tensor, options: { reduce: string; value: Scalar; out?: Tensor | undefined }): Tensor;
   /** aten::scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor */
   scatterAdd(input: Tensor, dim: Int, index: Tensor, src: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   scatterAdd(input: Tensor, options: { dim: Int; index: Tensor; src: Tensor; out?: Tensor | undefined }): Tensor;
+  scatterAdd(input: Tensor, dim: Int, options: { index: Tensor; src: Tensor; out?: Tensor | undefined }): Tensor;
+  scatterAdd(input: Tensor, dim: Int, index: Tensor, options: { src: Tensor; out?: Tensor | undefined }): Tensor;
   /** aten::scatter_reduce.two(Tensor self, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> Tensor */
   scatterReduce(input: Tensor, dim: Int, index: Tensor, src: Tensor, reduce: string, options?: { includeSelf?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   scatterReduce(input: Tensor, options: { dim: Int; index: Tensor; src: Tensor; reduce: string; includeSelf?: boolean | undefined; out?: Tensor | undefined }): Tensor;
-  /** aten::searchsorted.Tensor(Tensor sorted_sequence, Tensor self, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor */
-  searchsorted(sortedSequence: Tensor, input: Tensor, options?: { outInt32?: boolean | undefined; right?: boolean | undefined; side?: string | null | undefined; sorter?: Tensor | null | undefined; out?: Tensor | undefined }): Tensor;
-  /** aten::searchsorted.Scalar(Tensor sorted_sequence, Scalar self, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor */
-  searchsorted(sortedSequence: Tensor, input: Scalar, options?: { outInt32?: boolean | undefined; right?: boolean | undefined; side?: string | null | undefined; sorter?: Tensor | null | undefined; out?: Tensor | undefined }): Tensor;
-  searchsorted(sortedSequence: Tensor, options: { self: Scalar; outInt32?: boolean | undefined; right?: boolean | undefined; side?: string | null | undefined; sorter?: Tensor | null | undefined; out?: Tensor | undefined }): Tensor;
+  scatterReduce(input: Tensor, dim: Int, options: { index: Tensor; src: Tensor; reduce: string; includeSelf?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  scatterReduce(input: Tensor, dim: Int, index: Tensor, options: { src: Tensor; reduce: string; includeSelf?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  scatterReduce(input: Tensor, dim: Int, index: Tensor, src: Tensor, options: { reduce: string; includeSelf?: boolean | undefined; out?: Tensor | undefined }): Tensor;
+  /** aten::searchsorted.Tensor(Tensor sorted_sequence, Tensor self, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor
+   * aten::searchsorted.Scalar(Tensor sorted_sequence, Scalar self, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor */
+  searchsorted(sortedSequence: Tensor, input: Tensor | Scalar, options?: { outInt32?: boolean | undefined; right?: boolean | undefined; side?: string | null | undefined; sorter?: Tensor | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::segment_reduce(Tensor data, str reduce, *, Tensor? lengths=None, Tensor? indices=None, Tensor? offsets=None, int axis=0, bool unsafe=False, Scalar? initial=None) -> Tensor */
-  segmentReduce(data: Tensor, reduce: string, options?: { lengths?: Tensor | null | undefined; indices?: Tensor | null | undefined; offsets?: Tensor | null | undefined; axis?: Int | undefined; unsafe?: boolean | undefined; initial?: Scalar | null | undefined }): Tensor;
-  segmentReduce(data: Tensor, options: { reduce: string; lengths?: Tensor | null | undefined; indices?: Tensor | null | undefined; offsets?: Tensor | null | undefined; axis?: Int | undefined; unsafe?: boolean | undefined; initial?: Scalar | null | undefined }): Tensor;
+  segmentReduce(data: Tensor, reduce: string, options?: { lengths?: Tensor | null | undefined; indices?: Tensor | null | undefined; offsets?: Tensor | null | undefined; axis?: Int | undefined; unsafe?: boolean | undefined; initial?: Scalar | null | undefined; out?: Tensor | undefined }): Tensor;
+  segmentReduce(data: Tensor, options: { reduce: string; lengths?: Tensor | null | undefined; indices?: Tensor | null | undefined; offsets?: Tensor | null | undefined; axis?: Int | undefined; unsafe?: boolean | undefined; initial?: Scalar | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::select.int(Tensor(a) self, int dim, SymInt index) -> Tensor(a) */
   select(input: Tensor, dim: Int, index: Int): Tensor;
   select(input: Tensor, options: { dim: Int; index: Int }): Tensor;
+  select(input: Tensor, dim: Int, options: { index: Int }): Tensor;
   /** aten::select_copy.int(Tensor self, int dim, SymInt index) -> Tensor */
   selectCopy(input: Tensor, dim: Int, index: Int, options?: { out?: Tensor | undefined }): Tensor;
   selectCopy(input: Tensor, options: { dim: Int; index: Int; out?: Tensor | undefined }): Tensor;
+  selectCopy(input: Tensor, dim: Int, options: { index: Int; out?: Tensor | undefined }): Tensor;
   /** aten::select_scatter(Tensor self, Tensor src, int dim, SymInt index) -> Tensor */
-  selectScatter(input: Tensor, src: Tensor, dim: Int, index: Int): Tensor;
-  selectScatter(input: Tensor, src: Tensor, options: { dim: Int; index: Int }): Tensor;
+  selectScatter(input: Tensor, src: Tensor, dim: Int, index: Int, options?: { out?: Tensor | undefined }): Tensor;
+  selectScatter(input: Tensor, src: Tensor, options: { dim: Int; index: Int; out?: Tensor | undefined }): Tensor;
+  selectScatter(input: Tensor, src: Tensor, dim: Int, options: { index: Int; out?: Tensor | undefined }): Tensor;
   /** aten::selu(Tensor self) -> Tensor */
   selu(input: Tensor): Tensor;
   /** aten::selu_(Tensor(a!) self) -> Tensor(a!) */
@@ -1963,8 +2155,8 @@ export interface TorchFunctions {
   stdMean(input: Tensor, dim: IntOrInts | null, options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   stdMean(input: Tensor, options: { dim: IntOrInts | null; unbiased?: boolean | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** aten::std_mean.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> (Tensor, Tensor) */
-  stdMean(input: Tensor, options?: { dim?: IntOrInts | null | undefined; correction?: Scalar | null | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
-  stdMean(input: Tensor, dim: IntOrInts | null, options?: { correction?: Scalar | null | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
+  stdMean(input: Tensor, options?: { dim?: IntOrInts | null | undefined; correction?: Scalar | null | undefined; keepdim?: boolean | undefined; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  stdMean(input: Tensor, dim: IntOrInts | null, options?: { correction?: Scalar | null | undefined; keepdim?: boolean | undefined; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   /** aten::std_mean(Tensor self, bool unbiased=True) -> (Tensor, Tensor) */
   stdMean(input: Tensor, options?: { unbiased?: boolean | undefined }): [Tensor, Tensor];
   /** aten::stft.center(Tensor self, int n_fft, int? hop_length=None, int? win_length=None, Tensor? window=None, bool center=True, str pad_mode="reflect", bool normalized=False, bool? onesided=None, bool? return_complex=None, bool? align_to_window=None) -> Tensor */
@@ -1979,12 +2171,9 @@ export interface TorchFunctions {
   stft(input: Tensor, nFft: Int, hopLength: Int | null, winLength: Int | null, options?: { window?: Tensor | null | undefined; normalized?: boolean | undefined; onesided?: boolean | null | undefined; returnComplex?: boolean | null | undefined; alignToWindow?: boolean | null | undefined }): Tensor;
   stft(input: Tensor, nFft: Int, hopLength: Int | null, winLength: Int | null, window: Tensor | null, options?: { normalized?: boolean | undefined; onesided?: boolean | null | undefined; returnComplex?: boolean | null | undefined; alignToWindow?: boolean | null | undefined }): Tensor;
   stft(input: Tensor, options: { nFft: Int; hopLength?: Int | null | undefined; winLength?: Int | null | undefined; window?: Tensor | null | undefined; normalized?: boolean | undefined; onesided?: boolean | null | undefined; returnComplex?: boolean | null | undefined; alignToWindow?: boolean | null | undefined }): Tensor;
-  /** aten::sub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor */
-  sub(input: Tensor, other: Tensor, options?: { alpha?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
-  /** aten::sub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor */
-  sub(input: Tensor, other: Scalar, options?: { alpha?: Scalar | undefined }): Tensor;
-  sub(input: Tensor, other: Scalar, alpha: Scalar): Tensor;
-  sub(input: Tensor, options: { other: Scalar; alpha?: Scalar | undefined }): Tensor;
+  /** aten::sub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor
+   * aten::sub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor */
+  sub(input: Tensor, other: Tensor | Scalar, options?: { alpha?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::subtract.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor */
   subtract(input: Tensor, other: Tensor, options?: { alpha?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::subtract.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor */
@@ -1992,7 +2181,7 @@ export interface TorchFunctions {
   subtract(input: Tensor, other: Scalar, alpha: Scalar): Tensor;
   subtract(input: Tensor, options: { other: Scalar; alpha?: Scalar | undefined }): Tensor;
   /** aten::sum(Tensor self, *, ScalarType? dtype=None) -> Tensor */
-  sum(input: Tensor, options?: { dtype?: DType | null | undefined }): Tensor;
+  sum(input: Tensor, options?: { dtype?: DType | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor */
   sum(input: Tensor, dim: IntOrInts | null, options?: { keepdim?: boolean | undefined; dtype?: DType | null | undefined; out?: Tensor | undefined }): Tensor;
   sum(input: Tensor, options: { dim: IntOrInts | null; keepdim?: boolean | undefined; dtype?: DType | null | undefined; out?: Tensor | undefined }): Tensor;
@@ -2001,9 +2190,11 @@ export interface TorchFunctions {
   /** aten::swapaxes(Tensor(a) self, int axis0, int axis1) -> Tensor(a) */
   swapaxes(input: Tensor, axis0: Int, axis1: Int): Tensor;
   swapaxes(input: Tensor, options: { axis0: Int; axis1: Int }): Tensor;
+  swapaxes(input: Tensor, axis0: Int, options: { axis1: Int }): Tensor;
   /** aten::swapdims(Tensor(a) self, int dim0, int dim1) -> Tensor(a) */
   swapdims(input: Tensor, dim0: Int, dim1: Int): Tensor;
   swapdims(input: Tensor, options: { dim0: Int; dim1: Int }): Tensor;
+  swapdims(input: Tensor, dim0: Int, options: { dim1: Int }): Tensor;
   /** aten::sym_constrain_range(Scalar size, *, int? min=None, int? max=None) -> () */
   symConstrainRange(size: Scalar, options?: { min?: Int | null | undefined; max?: Int | null | undefined }): void;
   symConstrainRange(options: { size: Scalar; min?: Int | null | undefined; max?: Int | null | undefined }): void;
@@ -2041,12 +2232,15 @@ export interface TorchFunctions {
   /** aten::tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor */
   tensordot(input: Tensor, other: Tensor, dimsSelf: Ints, dimsOther: Ints, options?: { out?: Tensor | undefined }): Tensor;
   tensordot(input: Tensor, other: Tensor, options: { dimsSelf: Ints; dimsOther: Ints; out?: Tensor | undefined }): Tensor;
+  tensordot(input: Tensor, other: Tensor, dimsSelf: Ints, options: { dimsOther: Ints; out?: Tensor | undefined }): Tensor;
   /** aten::threshold(Tensor self, Scalar threshold, Scalar value) -> Tensor */
   threshold(input: Tensor, threshold: Scalar, value: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   threshold(input: Tensor, options: { threshold: Scalar; value: Scalar; out?: Tensor | undefined }): Tensor;
+  threshold(input: Tensor, threshold: Scalar, options: { value: Scalar; out?: Tensor | undefined }): Tensor;
   /** aten::threshold_(Tensor(a!) self, Scalar threshold, Scalar value) -> Tensor(a!) */
   threshold_(input: Tensor, threshold: Scalar, value: Scalar): Tensor;
   threshold_(input: Tensor, options: { threshold: Scalar; value: Scalar }): Tensor;
+  threshold_(input: Tensor, threshold: Scalar, options: { value: Scalar }): Tensor;
   /** aten::tile(Tensor self, SymInt[] dims) -> Tensor */
   tile(input: Tensor, dims: Ints): Tensor;
   tile(input: Tensor, options: { dims: Ints }): Tensor;
@@ -2055,13 +2249,15 @@ export interface TorchFunctions {
   topk(input: Tensor, k: Int, dim: Int, options?: { largest?: boolean | undefined; sorted?: boolean | undefined; out?: readonly [Tensor, Tensor] | undefined }): ValuesIndices;
   topk(input: Tensor, options: { k: Int; dim?: Int | undefined; largest?: boolean | undefined; sorted?: boolean | undefined; out?: readonly [Tensor, Tensor] | undefined }): ValuesIndices;
   /** aten::trace(Tensor self) -> Tensor */
-  trace(input: Tensor): Tensor;
+  trace(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::transpose.int(Tensor(a) self, int dim0, int dim1) -> Tensor(a) */
   transpose(input: Tensor, dim0: Int, dim1: Int): Tensor;
   transpose(input: Tensor, options: { dim0: Int; dim1: Int }): Tensor;
+  transpose(input: Tensor, dim0: Int, options: { dim1: Int }): Tensor;
   /** aten::transpose_copy.int(Tensor self, int dim0, int dim1) -> Tensor */
   transposeCopy(input: Tensor, dim0: Int, dim1: Int, options?: { out?: Tensor | undefined }): Tensor;
   transposeCopy(input: Tensor, options: { dim0: Int; dim1: Int; out?: Tensor | undefined }): Tensor;
+  transposeCopy(input: Tensor, dim0: Int, options: { dim1: Int; out?: Tensor | undefined }): Tensor;
   /** aten::trapezoid.x(Tensor y, Tensor x, *, int dim=-1) -> Tensor */
   trapezoid(y: Tensor, x: Tensor, options?: { dim?: Int | undefined }): Tensor;
   /** aten::trapezoid.dx(Tensor y, *, Scalar dx=1, int dim=-1) -> Tensor */
@@ -2079,6 +2275,7 @@ export interface TorchFunctions {
   trilIndices(row: Int, col: Int, options?: TensorOptions & { offset?: Int | undefined }): Tensor;
   trilIndices(row: Int, col: Int, offset: Int, options?: TensorOptions): Tensor;
   trilIndices(options: TensorOptions & { row: Int; col: Int; offset?: Int | undefined }): Tensor;
+  trilIndices(row: Int, options: TensorOptions & { col: Int; offset?: Int | undefined }): Tensor;
   /** aten::triplet_margin_loss(Tensor anchor, Tensor positive, Tensor negative, float margin=1., float p=2., float eps=9.9999999999999995e-07, bool swap=False, int reduction=1) -> Tensor */
   tripletMarginLoss(anchor: Tensor, positive: Tensor, negative: Tensor, options?: { margin?: number | undefined; p?: number | undefined; eps?: number | undefined; swap?: boolean | undefined; reduction?: Int | undefined }): Tensor;
   tripletMarginLoss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: number, options?: { p?: number | undefined; eps?: number | undefined; swap?: boolean | undefined; reduction?: Int | undefined }): Tensor;
@@ -2091,6 +2288,7 @@ export interface TorchFunctions {
   triuIndices(row: Int, col: Int, options?: TensorOptions & { offset?: Int | undefined }): Tensor;
   triuIndices(row: Int, col: Int, offset: Int, options?: TensorOptions): Tensor;
   triuIndices(options: TensorOptions & { row: Int; col: Int; offset?: Int | undefined }): Tensor;
+  triuIndices(row: Int, options: TensorOptions & { col: Int; offset?: Int | undefined }): Tensor;
   /** aten::true_divide.Tensor(Tensor self, Tensor other) -> Tensor */
   trueDivide(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::true_divide.Scalar(Tensor self, Scalar other) -> Tensor */
@@ -2109,24 +2307,27 @@ export interface TorchFunctions {
   /** aten::unflatten.int(Tensor(a) self, int dim, SymInt[] sizes) -> Tensor(a) */
   unflatten(input: Tensor, dim: Int, sizes: Ints): Tensor;
   unflatten(input: Tensor, options: { dim: Int; sizes: Ints }): Tensor;
+  unflatten(input: Tensor, dim: Int, options: { sizes: Ints }): Tensor;
   /** aten::unfold_copy(Tensor self, int dimension, int size, int step) -> Tensor */
   unfoldCopy(input: Tensor, dimension: Int, size: Int, step: Int, options?: { out?: Tensor | undefined }): Tensor;
   unfoldCopy(input: Tensor, options: { dimension: Int; size: Int; step: Int; out?: Tensor | undefined }): Tensor;
+  unfoldCopy(input: Tensor, dimension: Int, options: { size: Int; step: Int; out?: Tensor | undefined }): Tensor;
+  unfoldCopy(input: Tensor, dimension: Int, size: Int, options: { step: Int; out?: Tensor | undefined }): Tensor;
   /** aten::unique_dim(Tensor self, int dim, bool sorted=True, bool return_inverse=False, bool return_counts=False) -> (Tensor, Tensor, Tensor) */
-  uniqueDim(input: Tensor, dim: Int, options?: { sorted?: boolean | undefined; returnInverse?: boolean | undefined; returnCounts?: boolean | undefined }): [Tensor, Tensor, Tensor];
-  uniqueDim(input: Tensor, options: { dim: Int; sorted?: boolean | undefined; returnInverse?: boolean | undefined; returnCounts?: boolean | undefined }): [Tensor, Tensor, Tensor];
+  uniqueDim(input: Tensor, dim: Int, options?: { sorted?: boolean | undefined; returnInverse?: boolean | undefined; returnCounts?: boolean | undefined; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
+  uniqueDim(input: Tensor, options: { dim: Int; sorted?: boolean | undefined; returnInverse?: boolean | undefined; returnCounts?: boolean | undefined; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
   /** aten::unsafe_chunk(Tensor self, int chunks, int dim=0) -> Tensor[] */
   unsafeChunk(input: Tensor, chunks: Int, options?: { dim?: Int | undefined }): Tensor[];
   unsafeChunk(input: Tensor, chunks: Int, dim: Int): Tensor[];
   unsafeChunk(input: Tensor, options: { chunks: Int; dim?: Int | undefined }): Tensor[];
   /** aten::unsafe_split.Tensor(Tensor self, SymInt split_size, int dim=0) -> Tensor[] */
-  unsafeSplit(input: Tensor, splitSize: Int, options?: { dim?: Int | undefined }): Tensor[];
-  unsafeSplit(input: Tensor, splitSize: Int, dim: Int): Tensor[];
-  unsafeSplit(input: Tensor, options: { splitSize: Int; dim?: Int | undefined }): Tensor[];
+  unsafeSplit(input: Tensor, splitSize: Int, options?: { dim?: Int | undefined; out?: Tensor | undefined }): Tensor[];
+  unsafeSplit(input: Tensor, splitSize: Int, dim: Int, options?: { out?: Tensor | undefined }): Tensor[];
+  unsafeSplit(input: Tensor, options: { splitSize: Int; dim?: Int | undefined; out?: Tensor | undefined }): Tensor[];
   /** aten::unsafe_split_with_sizes(Tensor self, SymInt[] split_sizes, int dim=0) -> Tensor[] */
-  unsafeSplitWithSizes(input: Tensor, splitSizes: Ints, options?: { dim?: Int | undefined }): Tensor[];
-  unsafeSplitWithSizes(input: Tensor, splitSizes: Ints, dim: Int): Tensor[];
-  unsafeSplitWithSizes(input: Tensor, options: { splitSizes: Ints; dim?: Int | undefined }): Tensor[];
+  unsafeSplitWithSizes(input: Tensor, splitSizes: Ints, options?: { dim?: Int | undefined; out?: Tensor | undefined }): Tensor[];
+  unsafeSplitWithSizes(input: Tensor, splitSizes: Ints, dim: Int, options?: { out?: Tensor | undefined }): Tensor[];
+  unsafeSplitWithSizes(input: Tensor, options: { splitSizes: Ints; dim?: Int | undefined; out?: Tensor | undefined }): Tensor[];
   /** aten::unsqueeze(Tensor(a) self, int dim) -> Tensor(a) */
   unsqueeze(input: Tensor, dim: Int): Tensor;
   unsqueeze(input: Tensor, options: { dim: Int }): Tensor;
@@ -2150,8 +2351,8 @@ export interface TorchFunctions {
   varMean(input: Tensor, dim: IntOrInts | null, options?: { unbiased?: boolean | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   varMean(input: Tensor, options: { dim: IntOrInts | null; unbiased?: boolean | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
   /** aten::var_mean.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) -> (Tensor, Tensor) */
-  varMean(input: Tensor, options?: { dim?: IntOrInts | null | undefined; correction?: Scalar | null | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
-  varMean(input: Tensor, dim: IntOrInts | null, options?: { correction?: Scalar | null | undefined; keepdim?: boolean | undefined }): [Tensor, Tensor];
+  varMean(input: Tensor, options?: { dim?: IntOrInts | null | undefined; correction?: Scalar | null | undefined; keepdim?: boolean | undefined; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  varMean(input: Tensor, dim: IntOrInts | null, options?: { correction?: Scalar | null | undefined; keepdim?: boolean | undefined; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   /** aten::var_mean(Tensor self, bool unbiased=True) -> (Tensor, Tensor) */
   varMean(input: Tensor, options?: { unbiased?: boolean | undefined }): [Tensor, Tensor];
   /** aten::vdot(Tensor self, Tensor other) -> Tensor */
@@ -2182,33 +2383,28 @@ export interface TorchFunctions {
   where(condition: Tensor): Tensor[];
   /** aten::where.self(Tensor condition, Tensor self, Tensor other) -> Tensor */
   where(condition: Tensor, input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::where.ScalarSelf(Tensor condition, Scalar self, Tensor other) -> Tensor */
-  where(condition: Tensor, input: Scalar, other: Tensor): Tensor;
-  where(condition: Tensor, options: { self: Scalar; other: Tensor }): Tensor;
   /** aten::where.ScalarOther(Tensor condition, Tensor self, Scalar other) -> Tensor */
   where(condition: Tensor, input: Tensor, other: Scalar): Tensor;
   where(condition: Tensor, input: Tensor, options: { other: Scalar }): Tensor;
-  /** aten::where.Scalar(Tensor condition, Scalar self, Scalar other) -> Tensor */
-  where(condition: Tensor, input: Scalar, other: Scalar): Tensor;
-  where(condition: Tensor, options: { self: Scalar; other: Scalar }): Tensor;
-  /** aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor */
-  xlogy(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::xlogy.Scalar_Self(Scalar self, Tensor other) -> Tensor */
-  xlogy(input: Scalar, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  xlogy(options: { self: Scalar; other: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::where.ScalarSelf(Tensor condition, Scalar self, Tensor other) -> Tensor
+   * aten::where.Scalar(Tensor condition, Scalar self, Scalar other) -> Tensor */
+  where(condition: Tensor, input: Scalar, other: Tensor | Scalar): Tensor;
+  where(condition: Tensor, options: { self: Scalar; other: Tensor | Scalar }): Tensor;
+  where(condition: Tensor, input: Scalar, options: { other: Tensor | Scalar }): Tensor;
+  /** aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::xlogy.Scalar_Self(Scalar self, Tensor other) -> Tensor */
+  xlogy(input: Tensor | Scalar, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::xlogy.Scalar_Other(Tensor self, Scalar other) -> Tensor */
   xlogy(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   xlogy(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::xlogy_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  xlogy_(input: Tensor, other: Tensor): Tensor;
-  /** aten::xlogy_.Scalar_Other(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  xlogy_(input: Tensor, other: Scalar): Tensor;
-  xlogy_(input: Tensor, options: { other: Scalar }): Tensor;
+  /** aten::xlogy_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::xlogy_.Scalar_Other(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  xlogy_(input: Tensor, other: Tensor | Scalar): Tensor;
   /** aten::zero_(Tensor(a!) self) -> Tensor(a!) */
   zero_(input: Tensor): Tensor;
   /** aten::zeros(SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  zeros(size: Ints, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  zeros(options: TensorOptions & { size: Ints; out?: Tensor | undefined }): Tensor;
+  zeros(size: Ints, options?: TensorOptions): Tensor;
+  zeros(options: TensorOptions & { size: Ints }): Tensor;
   zeros(...size: Int[]): Tensor;
   /** aten::zeros_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor */
   zerosLike(input: Tensor, options?: TensorOptions & { memoryFormat?: MemoryFormat | null | undefined }): Tensor;

@@ -57,9 +57,17 @@ export interface NnFunctions {
   /** aten::col2im(Tensor self, SymInt[2] output_size, int[2] kernel_size, int[2] dilation, int[2] padding, int[2] stride) -> Tensor */
   col2im(input: Tensor, outputSize: IntOrInts, kernelSize: IntOrInts, dilation: IntOrInts, padding: IntOrInts, stride: IntOrInts, options?: { out?: Tensor | undefined }): Tensor;
   col2im(input: Tensor, options: { outputSize: IntOrInts; kernelSize: IntOrInts; dilation: IntOrInts; padding: IntOrInts; stride: IntOrInts; out?: Tensor | undefined }): Tensor;
+  col2im(input: Tensor, outputSize: IntOrInts, options: { kernelSize: IntOrInts; dilation: IntOrInts; padding: IntOrInts; stride: IntOrInts; out?: Tensor | undefined }): Tensor;
+  col2im(input: Tensor, outputSize: IntOrInts, kernelSize: IntOrInts, options: { dilation: IntOrInts; padding: IntOrInts; stride: IntOrInts; out?: Tensor | undefined }): Tensor;
+  col2im(input: Tensor, outputSize: IntOrInts, kernelSize: IntOrInts, dilation: IntOrInts, options: { padding: IntOrInts; stride: IntOrInts; out?: Tensor | undefined }): Tensor;
+  col2im(input: Tensor, outputSize: IntOrInts, kernelSize: IntOrInts, dilation: IntOrInts, padding: IntOrInts, options: { stride: IntOrInts; out?: Tensor | undefined }): Tensor;
   /** aten::conv_depthwise3d(Tensor self, Tensor weight, SymInt[3] kernel_size, Tensor? bias, SymInt[3] stride, SymInt[3] padding, SymInt[3] dilation) -> Tensor */
-  convDepthwise3d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, stride: IntOrInts, padding: IntOrInts, dilation: IntOrInts): Tensor;
-  convDepthwise3d(input: Tensor, weight: Tensor, options: { kernelSize: IntOrInts; bias: Tensor | null; stride: IntOrInts; padding: IntOrInts; dilation: IntOrInts }): Tensor;
+  convDepthwise3d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, stride: IntOrInts, padding: IntOrInts, dilation: IntOrInts, options?: { out?: Tensor | undefined }): Tensor;
+  convDepthwise3d(input: Tensor, weight: Tensor, options: { kernelSize: IntOrInts; bias: Tensor | null; stride: IntOrInts; padding: IntOrInts; dilation: IntOrInts; out?: Tensor | undefined }): Tensor;
+  convDepthwise3d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, options: { bias: Tensor | null; stride: IntOrInts; padding: IntOrInts; dilation: IntOrInts; out?: Tensor | undefined }): Tensor;
+  convDepthwise3d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, options: { stride: IntOrInts; padding: IntOrInts; dilation: IntOrInts; out?: Tensor | undefined }): Tensor;
+  convDepthwise3d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, stride: IntOrInts, options: { padding: IntOrInts; dilation: IntOrInts; out?: Tensor | undefined }): Tensor;
+  convDepthwise3d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, stride: IntOrInts, padding: IntOrInts, options: { dilation: IntOrInts; out?: Tensor | undefined }): Tensor;
   /** aten::cross_entropy_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100, float label_smoothing=0.) -> Tensor */
   crossEntropyLoss(input: Tensor, target: Tensor, options?: { weight?: Tensor | null | undefined; reduction?: Int | undefined; ignoreIndex?: Int | undefined; labelSmoothing?: number | undefined }): Tensor;
   crossEntropyLoss(input: Tensor, target: Tensor, weight: Tensor | null, options?: { reduction?: Int | undefined; ignoreIndex?: Int | undefined; labelSmoothing?: number | undefined }): Tensor;
@@ -80,9 +88,13 @@ export interface NnFunctions {
   /** aten::fractional_max_pool2d(Tensor self, int[2] kernel_size, int[2] output_size, Tensor random_samples) -> (Tensor, Tensor) */
   fractionalMaxPool2d(input: Tensor, kernelSize: IntOrInts, outputSize: IntOrInts, randomSamples: Tensor, options?: { out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   fractionalMaxPool2d(input: Tensor, options: { kernelSize: IntOrInts; outputSize: IntOrInts; randomSamples: Tensor; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  fractionalMaxPool2d(input: Tensor, kernelSize: IntOrInts, options: { outputSize: IntOrInts; randomSamples: Tensor; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  fractionalMaxPool2d(input: Tensor, kernelSize: IntOrInts, outputSize: IntOrInts, options: { randomSamples: Tensor; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   /** aten::fractional_max_pool3d(Tensor self, int[3] kernel_size, int[3] output_size, Tensor random_samples) -> (Tensor, Tensor) */
   fractionalMaxPool3d(input: Tensor, kernelSize: IntOrInts, outputSize: IntOrInts, randomSamples: Tensor, options?: { out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   fractionalMaxPool3d(input: Tensor, options: { kernelSize: IntOrInts; outputSize: IntOrInts; randomSamples: Tensor; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  fractionalMaxPool3d(input: Tensor, kernelSize: IntOrInts, options: { outputSize: IntOrInts; randomSamples: Tensor; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
+  fractionalMaxPool3d(input: Tensor, kernelSize: IntOrInts, outputSize: IntOrInts, options: { randomSamples: Tensor; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   /** aten::gelu(Tensor self, *, str approximate="none") -> Tensor */
   gelu(input: Tensor, options?: { approximate?: string | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::gelu_(Tensor(a!) self, *, str approximate="none") -> Tensor(a!) */
@@ -113,6 +125,9 @@ export interface NnFunctions {
   /** aten::im2col(Tensor self, int[2] kernel_size, int[2] dilation, int[2] padding, int[2] stride) -> Tensor */
   im2col(input: Tensor, kernelSize: IntOrInts, dilation: IntOrInts, padding: IntOrInts, stride: IntOrInts, options?: { out?: Tensor | undefined }): Tensor;
   im2col(input: Tensor, options: { kernelSize: IntOrInts; dilation: IntOrInts; padding: IntOrInts; stride: IntOrInts; out?: Tensor | undefined }): Tensor;
+  im2col(input: Tensor, kernelSize: IntOrInts, options: { dilation: IntOrInts; padding: IntOrInts; stride: IntOrInts; out?: Tensor | undefined }): Tensor;
+  im2col(input: Tensor, kernelSize: IntOrInts, dilation: IntOrInts, options: { padding: IntOrInts; stride: IntOrInts; out?: Tensor | undefined }): Tensor;
+  im2col(input: Tensor, kernelSize: IntOrInts, dilation: IntOrInts, padding: IntOrInts, options: { stride: IntOrInts; out?: Tensor | undefined }): Tensor;
   /** aten::l1_loss(Tensor self, Tensor target, int reduction=1) -> Tensor */
   l1Loss(input: Tensor, target: Tensor, options?: { reduction?: Int | undefined }): Tensor;
   l1Loss(input: Tensor, target: Tensor, reduction: Int): Tensor;
@@ -145,23 +160,25 @@ export interface NnFunctions {
   /** aten::max_unpool3d(Tensor self, Tensor indices, SymInt[3] output_size, int[3] stride, int[3] padding) -> Tensor */
   maxUnpool3d(input: Tensor, indices: Tensor, outputSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, options?: { out?: Tensor | undefined }): Tensor;
   maxUnpool3d(input: Tensor, indices: Tensor, options: { outputSize: IntOrInts; stride: IntOrInts; padding: IntOrInts; out?: Tensor | undefined }): Tensor;
+  maxUnpool3d(input: Tensor, indices: Tensor, outputSize: IntOrInts, options: { stride: IntOrInts; padding: IntOrInts; out?: Tensor | undefined }): Tensor;
+  maxUnpool3d(input: Tensor, indices: Tensor, outputSize: IntOrInts, stride: IntOrInts, options: { padding: IntOrInts; out?: Tensor | undefined }): Tensor;
   /** aten::mish(Tensor self) -> Tensor */
   mish(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::mish_(Tensor(a!) self) -> Tensor(a!) */
   mish_(input: Tensor): Tensor;
   /** aten::mkldnn_linear(Tensor self, Tensor weight, Tensor? bias=None) -> Tensor */
-  mkldnnLinear(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined }): Tensor;
-  mkldnnLinear(input: Tensor, weight: Tensor, bias: Tensor | null): Tensor;
+  mkldnnLinear(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined; out?: Tensor | undefined }): Tensor;
+  mkldnnLinear(input: Tensor, weight: Tensor, bias: Tensor | null, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::mkldnn_reorder_conv2d_weight(Tensor self, SymInt[2] padding=[0, 0], SymInt[2] stride=[1, 1], SymInt[2] dilation=[1, 1], SymInt groups=1, SymInt[]? input_size=None) -> Tensor */
-  mkldnnReorderConv2dWeight(input: Tensor, options?: { padding?: IntOrInts | undefined; stride?: IntOrInts | undefined; dilation?: IntOrInts | undefined; groups?: Int | undefined; inputSize?: Ints | null | undefined }): Tensor;
-  mkldnnReorderConv2dWeight(input: Tensor, padding: IntOrInts, options?: { stride?: IntOrInts | undefined; dilation?: IntOrInts | undefined; groups?: Int | undefined; inputSize?: Ints | null | undefined }): Tensor;
-  mkldnnReorderConv2dWeight(input: Tensor, padding: IntOrInts, stride: IntOrInts, options?: { dilation?: IntOrInts | undefined; groups?: Int | undefined; inputSize?: Ints | null | undefined }): Tensor;
-  mkldnnReorderConv2dWeight(input: Tensor, padding: IntOrInts, stride: IntOrInts, dilation: IntOrInts, options?: { groups?: Int | undefined; inputSize?: Ints | null | undefined }): Tensor;
+  mkldnnReorderConv2dWeight(input: Tensor, options?: { padding?: IntOrInts | undefined; stride?: IntOrInts | undefined; dilation?: IntOrInts | undefined; groups?: Int | undefined; inputSize?: Ints | null | undefined; out?: Tensor | undefined }): Tensor;
+  mkldnnReorderConv2dWeight(input: Tensor, padding: IntOrInts, options?: { stride?: IntOrInts | undefined; dilation?: IntOrInts | undefined; groups?: Int | undefined; inputSize?: Ints | null | undefined; out?: Tensor | undefined }): Tensor;
+  mkldnnReorderConv2dWeight(input: Tensor, padding: IntOrInts, stride: IntOrInts, options?: { dilation?: IntOrInts | undefined; groups?: Int | undefined; inputSize?: Ints | null | undefined; out?: Tensor | undefined }): Tensor;
+  mkldnnReorderConv2dWeight(input: Tensor, padding: IntOrInts, stride: IntOrInts, dilation: IntOrInts, options?: { groups?: Int | undefined; inputSize?: Ints | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::mkldnn_reorder_conv3d_weight(Tensor self, SymInt[3] padding=[0, 0, 0], SymInt[3] stride=[1, 1, 1], SymInt[3] dilation=[1, 1, 1], SymInt groups=1, SymInt[]? input_size=None) -> Tensor */
-  mkldnnReorderConv3dWeight(input: Tensor, options?: { padding?: IntOrInts | undefined; stride?: IntOrInts | undefined; dilation?: IntOrInts | undefined; groups?: Int | undefined; inputSize?: Ints | null | undefined }): Tensor;
-  mkldnnReorderConv3dWeight(input: Tensor, padding: IntOrInts, options?: { stride?: IntOrInts | undefined; dilation?: IntOrInts | undefined; groups?: Int | undefined; inputSize?: Ints | null | undefined }): Tensor;
-  mkldnnReorderConv3dWeight(input: Tensor, padding: IntOrInts, stride: IntOrInts, options?: { dilation?: IntOrInts | undefined; groups?: Int | undefined; inputSize?: Ints | null | undefined }): Tensor;
-  mkldnnReorderConv3dWeight(input: Tensor, padding: IntOrInts, stride: IntOrInts, dilation: IntOrInts, options?: { groups?: Int | undefined; inputSize?: Ints | null | undefined }): Tensor;
+  mkldnnReorderConv3dWeight(input: Tensor, options?: { padding?: IntOrInts | undefined; stride?: IntOrInts | undefined; dilation?: IntOrInts | undefined; groups?: Int | undefined; inputSize?: Ints | null | undefined; out?: Tensor | undefined }): Tensor;
+  mkldnnReorderConv3dWeight(input: Tensor, padding: IntOrInts, options?: { stride?: IntOrInts | undefined; dilation?: IntOrInts | undefined; groups?: Int | undefined; inputSize?: Ints | null | undefined; out?: Tensor | undefined }): Tensor;
+  mkldnnReorderConv3dWeight(input: Tensor, padding: IntOrInts, stride: IntOrInts, options?: { dilation?: IntOrInts | undefined; groups?: Int | undefined; inputSize?: Ints | null | undefined; out?: Tensor | undefined }): Tensor;
+  mkldnnReorderConv3dWeight(input: Tensor, padding: IntOrInts, stride: IntOrInts, dilation: IntOrInts, options?: { groups?: Int | undefined; inputSize?: Ints | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor */
   mseLoss(input: Tensor, target: Tensor, options?: { reduction?: Int | undefined; out?: Tensor | undefined }): Tensor;
   mseLoss(input: Tensor, target: Tensor, reduction: Int, options?: { out?: Tensor | undefined }): Tensor;
@@ -241,17 +258,17 @@ export interface NnFunctions {
   slowConv3d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, stride: IntOrInts, padding: IntOrInts, options?: { out?: Tensor | undefined }): Tensor;
   slowConv3d(input: Tensor, weight: Tensor, options: { kernelSize: IntOrInts; bias?: Tensor | null | undefined; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::slow_conv_dilated2d(Tensor self, Tensor weight, SymInt[2] kernel_size, Tensor? bias=None, SymInt[2] stride=[1, 1], SymInt[2] padding=[0, 0], SymInt[2] dilation=[1, 1]) -> Tensor */
-  slowConvDilated2d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, options?: { bias?: Tensor | null | undefined; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined }): Tensor;
-  slowConvDilated2d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined }): Tensor;
-  slowConvDilated2d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined }): Tensor;
-  slowConvDilated2d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, stride: IntOrInts, padding: IntOrInts, options?: { dilation?: IntOrInts | undefined }): Tensor;
-  slowConvDilated2d(input: Tensor, weight: Tensor, options: { kernelSize: IntOrInts; bias?: Tensor | null | undefined; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined }): Tensor;
+  slowConvDilated2d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, options?: { bias?: Tensor | null | undefined; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; out?: Tensor | undefined }): Tensor;
+  slowConvDilated2d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; out?: Tensor | undefined }): Tensor;
+  slowConvDilated2d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; out?: Tensor | undefined }): Tensor;
+  slowConvDilated2d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, stride: IntOrInts, padding: IntOrInts, options?: { dilation?: IntOrInts | undefined; out?: Tensor | undefined }): Tensor;
+  slowConvDilated2d(input: Tensor, weight: Tensor, options: { kernelSize: IntOrInts; bias?: Tensor | null | undefined; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::slow_conv_dilated3d(Tensor self, Tensor weight, SymInt[3] kernel_size, Tensor? bias=None, SymInt[3] stride=[1, 1, 1], SymInt[3] padding=[0, 0, 0], SymInt[3] dilation=[1, 1, 1]) -> Tensor */
-  slowConvDilated3d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, options?: { bias?: Tensor | null | undefined; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined }): Tensor;
-  slowConvDilated3d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined }): Tensor;
-  slowConvDilated3d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined }): Tensor;
-  slowConvDilated3d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, stride: IntOrInts, padding: IntOrInts, options?: { dilation?: IntOrInts | undefined }): Tensor;
-  slowConvDilated3d(input: Tensor, weight: Tensor, options: { kernelSize: IntOrInts; bias?: Tensor | null | undefined; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined }): Tensor;
+  slowConvDilated3d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, options?: { bias?: Tensor | null | undefined; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; out?: Tensor | undefined }): Tensor;
+  slowConvDilated3d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; out?: Tensor | undefined }): Tensor;
+  slowConvDilated3d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; out?: Tensor | undefined }): Tensor;
+  slowConvDilated3d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, stride: IntOrInts, padding: IntOrInts, options?: { dilation?: IntOrInts | undefined; out?: Tensor | undefined }): Tensor;
+  slowConvDilated3d(input: Tensor, weight: Tensor, options: { kernelSize: IntOrInts; bias?: Tensor | null | undefined; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::slow_conv_transpose2d(Tensor self, Tensor weight, SymInt[2] kernel_size, Tensor? bias=None, SymInt[2] stride=[1, 1], SymInt[2] padding=[0, 0], SymInt[2] output_padding=[0, 0], SymInt[2] dilation=[1, 1]) -> Tensor */
   slowConvTranspose2d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, options?: { bias?: Tensor | null | undefined; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; outputPadding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; out?: Tensor | undefined }): Tensor;
   slowConvTranspose2d(input: Tensor, weight: Tensor, kernelSize: IntOrInts, bias: Tensor | null, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; outputPadding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; out?: Tensor | undefined }): Tensor;
@@ -289,36 +306,47 @@ export interface NnFunctions {
   /** aten::upsample_bicubic2d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor */
   upsampleBicubic2d(input: Tensor, outputSize: Ints | null, alignCorners: boolean, scaleFactors: readonly number[] | null): Tensor;
   upsampleBicubic2d(input: Tensor, options: { outputSize: Ints | null; alignCorners: boolean; scaleFactors: readonly number[] | null }): Tensor;
+  upsampleBicubic2d(input: Tensor, outputSize: Ints | null, options: { alignCorners: boolean; scaleFactors: readonly number[] | null }): Tensor;
+  upsampleBicubic2d(input: Tensor, outputSize: Ints | null, alignCorners: boolean, options: { scaleFactors: readonly number[] | null }): Tensor;
   /** aten::upsample_bicubic2d(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor */
   upsampleBicubic2d(input: Tensor, outputSize: IntOrInts, alignCorners: boolean, options?: { scalesH?: number | null | undefined; scalesW?: number | null | undefined; out?: Tensor | undefined }): Tensor;
   upsampleBicubic2d(input: Tensor, outputSize: IntOrInts, alignCorners: boolean, scalesH: number | null, options?: { scalesW?: number | null | undefined; out?: Tensor | undefined }): Tensor;
   upsampleBicubic2d(input: Tensor, outputSize: IntOrInts, alignCorners: boolean, scalesH: number | null, scalesW: number | null, options?: { out?: Tensor | undefined }): Tensor;
   upsampleBicubic2d(input: Tensor, options: { outputSize: IntOrInts; alignCorners: boolean; scalesH?: number | null | undefined; scalesW?: number | null | undefined; out?: Tensor | undefined }): Tensor;
+  upsampleBicubic2d(input: Tensor, outputSize: IntOrInts, options: { alignCorners: boolean; scalesH?: number | null | undefined; scalesW?: number | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::upsample_bilinear2d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor */
-  upsampleBilinear2d(input: Tensor, outputSize: Ints | null, alignCorners: boolean, scaleFactors: readonly number[] | null): Tensor;
-  upsampleBilinear2d(input: Tensor, options: { outputSize: Ints | null; alignCorners: boolean; scaleFactors: readonly number[] | null }): Tensor;
+  upsampleBilinear2d(input: Tensor, outputSize: Ints | null, alignCorners: boolean, scaleFactors: readonly number[] | null, options?: { out?: Tensor | undefined }): Tensor;
+  upsampleBilinear2d(input: Tensor, options: { outputSize: Ints | null; alignCorners: boolean; scaleFactors: readonly number[] | null; out?: Tensor | undefined }): Tensor;
+  upsampleBilinear2d(input: Tensor, outputSize: Ints | null, options: { alignCorners: boolean; scaleFactors: readonly number[] | null; out?: Tensor | undefined }): Tensor;
+  upsampleBilinear2d(input: Tensor, outputSize: Ints | null, alignCorners: boolean, options: { scaleFactors: readonly number[] | null; out?: Tensor | undefined }): Tensor;
   /** aten::upsample_bilinear2d(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor */
   upsampleBilinear2d(input: Tensor, outputSize: IntOrInts, alignCorners: boolean, options?: { scalesH?: number | null | undefined; scalesW?: number | null | undefined; out?: Tensor | undefined }): Tensor;
   upsampleBilinear2d(input: Tensor, outputSize: IntOrInts, alignCorners: boolean, scalesH: number | null, options?: { scalesW?: number | null | undefined; out?: Tensor | undefined }): Tensor;
   upsampleBilinear2d(input: Tensor, outputSize: IntOrInts, alignCorners: boolean, scalesH: number | null, scalesW: number | null, options?: { out?: Tensor | undefined }): Tensor;
   upsampleBilinear2d(input: Tensor, options: { outputSize: IntOrInts; alignCorners: boolean; scalesH?: number | null | undefined; scalesW?: number | null | undefined; out?: Tensor | undefined }): Tensor;
+  upsampleBilinear2d(input: Tensor, outputSize: IntOrInts, options: { alignCorners: boolean; scalesH?: number | null | undefined; scalesW?: number | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::upsample_linear1d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor */
   upsampleLinear1d(input: Tensor, outputSize: Ints | null, alignCorners: boolean, scaleFactors: readonly number[] | null): Tensor;
   upsampleLinear1d(input: Tensor, options: { outputSize: Ints | null; alignCorners: boolean; scaleFactors: readonly number[] | null }): Tensor;
+  upsampleLinear1d(input: Tensor, outputSize: Ints | null, options: { alignCorners: boolean; scaleFactors: readonly number[] | null }): Tensor;
+  upsampleLinear1d(input: Tensor, outputSize: Ints | null, alignCorners: boolean, options: { scaleFactors: readonly number[] | null }): Tensor;
   /** aten::upsample_linear1d(Tensor self, SymInt[1] output_size, bool align_corners, float? scales=None) -> Tensor */
   upsampleLinear1d(input: Tensor, outputSize: IntOrInts, alignCorners: boolean, options?: { scales?: number | null | undefined; out?: Tensor | undefined }): Tensor;
   upsampleLinear1d(input: Tensor, outputSize: IntOrInts, alignCorners: boolean, scales: number | null, options?: { out?: Tensor | undefined }): Tensor;
   upsampleLinear1d(input: Tensor, options: { outputSize: IntOrInts; alignCorners: boolean; scales?: number | null | undefined; out?: Tensor | undefined }): Tensor;
+  upsampleLinear1d(input: Tensor, outputSize: IntOrInts, options: { alignCorners: boolean; scales?: number | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::upsample_nearest1d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor */
   upsampleNearest1d(input: Tensor, outputSize: Ints | null, scaleFactors: readonly number[] | null): Tensor;
   upsampleNearest1d(input: Tensor, options: { outputSize: Ints | null; scaleFactors: readonly number[] | null }): Tensor;
+  upsampleNearest1d(input: Tensor, outputSize: Ints | null, options: { scaleFactors: readonly number[] | null }): Tensor;
   /** aten::upsample_nearest1d(Tensor self, SymInt[1] output_size, float? scales=None) -> Tensor */
   upsampleNearest1d(input: Tensor, outputSize: IntOrInts, options?: { scales?: number | null | undefined; out?: Tensor | undefined }): Tensor;
   upsampleNearest1d(input: Tensor, outputSize: IntOrInts, scales: number | null, options?: { out?: Tensor | undefined }): Tensor;
   upsampleNearest1d(input: Tensor, options: { outputSize: IntOrInts; scales?: number | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::upsample_nearest2d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor */
-  upsampleNearest2d(input: Tensor, outputSize: Ints | null, scaleFactors: readonly number[] | null): Tensor;
-  upsampleNearest2d(input: Tensor, options: { outputSize: Ints | null; scaleFactors: readonly number[] | null }): Tensor;
+  upsampleNearest2d(input: Tensor, outputSize: Ints | null, scaleFactors: readonly number[] | null, options?: { out?: Tensor | undefined }): Tensor;
+  upsampleNearest2d(input: Tensor, options: { outputSize: Ints | null; scaleFactors: readonly number[] | null; out?: Tensor | undefined }): Tensor;
+  upsampleNearest2d(input: Tensor, outputSize: Ints | null, options: { scaleFactors: readonly number[] | null; out?: Tensor | undefined }): Tensor;
   /** aten::upsample_nearest2d(Tensor self, SymInt[2] output_size, float? scales_h=None, float? scales_w=None) -> Tensor */
   upsampleNearest2d(input: Tensor, outputSize: IntOrInts, options?: { scalesH?: number | null | undefined; scalesW?: number | null | undefined; out?: Tensor | undefined }): Tensor;
   upsampleNearest2d(input: Tensor, outputSize: IntOrInts, scalesH: number | null, options?: { scalesW?: number | null | undefined; out?: Tensor | undefined }): Tensor;
@@ -327,6 +355,7 @@ export interface NnFunctions {
   /** aten::upsample_nearest3d.vec(Tensor input, SymInt[]? output_size, float[]? scale_factors) -> Tensor */
   upsampleNearest3d(input: Tensor, outputSize: Ints | null, scaleFactors: readonly number[] | null): Tensor;
   upsampleNearest3d(input: Tensor, options: { outputSize: Ints | null; scaleFactors: readonly number[] | null }): Tensor;
+  upsampleNearest3d(input: Tensor, outputSize: Ints | null, options: { scaleFactors: readonly number[] | null }): Tensor;
   /** aten::upsample_nearest3d(Tensor self, SymInt[3] output_size, float? scales_d=None, float? scales_h=None, float? scales_w=None) -> Tensor */
   upsampleNearest3d(input: Tensor, outputSize: IntOrInts, options?: { scalesD?: number | null | undefined; scalesH?: number | null | undefined; scalesW?: number | null | undefined; out?: Tensor | undefined }): Tensor;
   upsampleNearest3d(input: Tensor, outputSize: IntOrInts, scalesD: number | null, options?: { scalesH?: number | null | undefined; scalesW?: number | null | undefined; out?: Tensor | undefined }): Tensor;
@@ -336,12 +365,15 @@ export interface NnFunctions {
   /** aten::upsample_trilinear3d.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor */
   upsampleTrilinear3d(input: Tensor, outputSize: Ints | null, alignCorners: boolean, scaleFactors: readonly number[] | null): Tensor;
   upsampleTrilinear3d(input: Tensor, options: { outputSize: Ints | null; alignCorners: boolean; scaleFactors: readonly number[] | null }): Tensor;
+  upsampleTrilinear3d(input: Tensor, outputSize: Ints | null, options: { alignCorners: boolean; scaleFactors: readonly number[] | null }): Tensor;
+  upsampleTrilinear3d(input: Tensor, outputSize: Ints | null, alignCorners: boolean, options: { scaleFactors: readonly number[] | null }): Tensor;
   /** aten::upsample_trilinear3d(Tensor self, SymInt[3] output_size, bool align_corners, float? scales_d=None, float? scales_h=None, float? scales_w=None) -> Tensor */
   upsampleTrilinear3d(input: Tensor, outputSize: IntOrInts, alignCorners: boolean, options?: { scalesD?: number | null | undefined; scalesH?: number | null | undefined; scalesW?: number | null | undefined; out?: Tensor | undefined }): Tensor;
   upsampleTrilinear3d(input: Tensor, outputSize: IntOrInts, alignCorners: boolean, scalesD: number | null, options?: { scalesH?: number | null | undefined; scalesW?: number | null | undefined; out?: Tensor | undefined }): Tensor;
   upsampleTrilinear3d(input: Tensor, outputSize: IntOrInts, alignCorners: boolean, scalesD: number | null, scalesH: number | null, options?: { scalesW?: number | null | undefined; out?: Tensor | undefined }): Tensor;
   upsampleTrilinear3d(input: Tensor, outputSize: IntOrInts, alignCorners: boolean, scalesD: number | null, scalesH: number | null, scalesW: number | null, options?: { out?: Tensor | undefined }): Tensor;
   upsampleTrilinear3d(input: Tensor, options: { outputSize: IntOrInts; alignCorners: boolean; scalesD?: number | null | undefined; scalesH?: number | null | undefined; scalesW?: number | null | undefined; out?: Tensor | undefined }): Tensor;
+  upsampleTrilinear3d(input: Tensor, outputSize: IntOrInts, options: { alignCorners: boolean; scalesD?: number | null | undefined; scalesH?: number | null | undefined; scalesW?: number | null | undefined; out?: Tensor | undefined }): Tensor;
 }
 
 /** `torch.linalg`. */
@@ -400,7 +432,7 @@ export interface LinalgFunctions {
   /** aten::linalg_matmul(Tensor self, Tensor other) -> Tensor */
   matmul(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::linalg_matrix_exp(Tensor self) -> Tensor */
-  matrixExp(input: Tensor): Tensor;
+  matrixExp(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::linalg_matrix_norm(Tensor self, Scalar ord, int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor */
   matrixNorm(input: Tensor, ord: Scalar, options?: { dim?: Ints | undefined; keepdim?: boolean | undefined; dtype?: DType | null | undefined; out?: Tensor | undefined }): Tensor;
   matrixNorm(input: Tensor, ord: Scalar, dim: Ints, options?: { keepdim?: boolean | undefined; dtype?: DType | null | undefined; out?: Tensor | undefined }): Tensor;
@@ -479,9 +511,9 @@ export interface FftFunctions {
   fft2(input: Tensor, s: IntOrInts | null, options?: { dim?: IntOrInts | undefined; norm?: string | null | undefined; out?: Tensor | undefined }): Tensor;
   fft2(input: Tensor, s: IntOrInts | null, dim: IntOrInts, options?: { norm?: string | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::fft_fftfreq(int n, float d=1., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  fftfreq(n: Int, options?: TensorOptions & { d?: number | undefined; out?: Tensor | undefined }): Tensor;
-  fftfreq(n: Int, d: number, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  fftfreq(options: TensorOptions & { n: Int; d?: number | undefined; out?: Tensor | undefined }): Tensor;
+  fftfreq(n: Int, options?: TensorOptions & { d?: number | undefined }): Tensor;
+  fftfreq(n: Int, d: number, options?: TensorOptions): Tensor;
+  fftfreq(options: TensorOptions & { n: Int; d?: number | undefined }): Tensor;
   /** aten::fft_fftn(Tensor self, SymInt[1]? s=None, int[1]? dim=None, str? norm=None) -> Tensor */
   fftn(input: Tensor, options?: { s?: IntOrInts | null | undefined; dim?: IntOrInts | null | undefined; norm?: string | null | undefined; out?: Tensor | undefined }): Tensor;
   fftn(input: Tensor, s: IntOrInts | null, options?: { dim?: IntOrInts | null | undefined; norm?: string | null | undefined; out?: Tensor | undefined }): Tensor;
@@ -549,9 +581,9 @@ export interface FftFunctions {
   rfft2(input: Tensor, s: IntOrInts | null, options?: { dim?: IntOrInts | undefined; norm?: string | null | undefined; out?: Tensor | undefined }): Tensor;
   rfft2(input: Tensor, s: IntOrInts | null, dim: IntOrInts, options?: { norm?: string | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::fft_rfftfreq(int n, float d=1., *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
-  rfftfreq(n: Int, options?: TensorOptions & { d?: number | undefined; out?: Tensor | undefined }): Tensor;
-  rfftfreq(n: Int, d: number, options?: TensorOptions & { out?: Tensor | undefined }): Tensor;
-  rfftfreq(options: TensorOptions & { n: Int; d?: number | undefined; out?: Tensor | undefined }): Tensor;
+  rfftfreq(n: Int, options?: TensorOptions & { d?: number | undefined }): Tensor;
+  rfftfreq(n: Int, d: number, options?: TensorOptions): Tensor;
+  rfftfreq(options: TensorOptions & { n: Int; d?: number | undefined }): Tensor;
   /** aten::fft_rfftn(Tensor self, SymInt[1]? s=None, int[1]? dim=None, str? norm=None) -> Tensor */
   rfftn(input: Tensor, options?: { s?: IntOrInts | null | undefined; dim?: IntOrInts | null | undefined; norm?: string | null | undefined; out?: Tensor | undefined }): Tensor;
   rfftn(input: Tensor, s: IntOrInts | null, options?: { dim?: IntOrInts | null | undefined; norm?: string | null | undefined; out?: Tensor | undefined }): Tensor;
@@ -570,35 +602,27 @@ export interface SpecialFunctions {
   besselY0(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_bessel_y1(Tensor self) -> Tensor */
   besselY1(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_chebyshev_polynomial_t(Tensor x, Tensor n) -> Tensor */
-  chebyshevPolynomialT(x: Tensor, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_chebyshev_polynomial_t.x_scalar(Scalar x, Tensor n) -> Tensor */
-  chebyshevPolynomialT(x: Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  chebyshevPolynomialT(options: { x: Scalar; n: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::special_chebyshev_polynomial_t(Tensor x, Tensor n) -> Tensor
+   * aten::special_chebyshev_polynomial_t.x_scalar(Scalar x, Tensor n) -> Tensor */
+  chebyshevPolynomialT(x: Tensor | Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_chebyshev_polynomial_t.n_scalar(Tensor x, Scalar n) -> Tensor */
   chebyshevPolynomialT(x: Tensor, n: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   chebyshevPolynomialT(x: Tensor, options: { n: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::special_chebyshev_polynomial_u(Tensor x, Tensor n) -> Tensor */
-  chebyshevPolynomialU(x: Tensor, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_chebyshev_polynomial_u.x_scalar(Scalar x, Tensor n) -> Tensor */
-  chebyshevPolynomialU(x: Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  chebyshevPolynomialU(options: { x: Scalar; n: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::special_chebyshev_polynomial_u(Tensor x, Tensor n) -> Tensor
+   * aten::special_chebyshev_polynomial_u.x_scalar(Scalar x, Tensor n) -> Tensor */
+  chebyshevPolynomialU(x: Tensor | Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_chebyshev_polynomial_u.n_scalar(Tensor x, Scalar n) -> Tensor */
   chebyshevPolynomialU(x: Tensor, n: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   chebyshevPolynomialU(x: Tensor, options: { n: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::special_chebyshev_polynomial_v(Tensor x, Tensor n) -> Tensor */
-  chebyshevPolynomialV(x: Tensor, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_chebyshev_polynomial_v.x_scalar(Scalar x, Tensor n) -> Tensor */
-  chebyshevPolynomialV(x: Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  chebyshevPolynomialV(options: { x: Scalar; n: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::special_chebyshev_polynomial_v(Tensor x, Tensor n) -> Tensor
+   * aten::special_chebyshev_polynomial_v.x_scalar(Scalar x, Tensor n) -> Tensor */
+  chebyshevPolynomialV(x: Tensor | Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_chebyshev_polynomial_v.n_scalar(Tensor x, Scalar n) -> Tensor */
   chebyshevPolynomialV(x: Tensor, n: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   chebyshevPolynomialV(x: Tensor, options: { n: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::special_chebyshev_polynomial_w(Tensor x, Tensor n) -> Tensor */
-  chebyshevPolynomialW(x: Tensor, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_chebyshev_polynomial_w.x_scalar(Scalar x, Tensor n) -> Tensor */
-  chebyshevPolynomialW(x: Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  chebyshevPolynomialW(options: { x: Scalar; n: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::special_chebyshev_polynomial_w(Tensor x, Tensor n) -> Tensor
+   * aten::special_chebyshev_polynomial_w.x_scalar(Scalar x, Tensor n) -> Tensor */
+  chebyshevPolynomialW(x: Tensor | Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_chebyshev_polynomial_w.n_scalar(Tensor x, Scalar n) -> Tensor */
   chebyshevPolynomialW(x: Tensor, n: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   chebyshevPolynomialW(x: Tensor, options: { n: Scalar; out?: Tensor | undefined }): Tensor;
@@ -626,19 +650,15 @@ export interface SpecialFunctions {
   gammaincc(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_gammaln(Tensor self) -> Tensor */
   gammaln(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_hermite_polynomial_h(Tensor x, Tensor n) -> Tensor */
-  hermitePolynomialH(x: Tensor, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_hermite_polynomial_h.x_scalar(Scalar x, Tensor n) -> Tensor */
-  hermitePolynomialH(x: Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  hermitePolynomialH(options: { x: Scalar; n: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::special_hermite_polynomial_h(Tensor x, Tensor n) -> Tensor
+   * aten::special_hermite_polynomial_h.x_scalar(Scalar x, Tensor n) -> Tensor */
+  hermitePolynomialH(x: Tensor | Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_hermite_polynomial_h.n_scalar(Tensor x, Scalar n) -> Tensor */
   hermitePolynomialH(x: Tensor, n: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   hermitePolynomialH(x: Tensor, options: { n: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::special_hermite_polynomial_he(Tensor x, Tensor n) -> Tensor */
-  hermitePolynomialHe(x: Tensor, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_hermite_polynomial_he.x_scalar(Scalar x, Tensor n) -> Tensor */
-  hermitePolynomialHe(x: Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  hermitePolynomialHe(options: { x: Scalar; n: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::special_hermite_polynomial_he(Tensor x, Tensor n) -> Tensor
+   * aten::special_hermite_polynomial_he.x_scalar(Scalar x, Tensor n) -> Tensor */
+  hermitePolynomialHe(x: Tensor | Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_hermite_polynomial_he.n_scalar(Tensor x, Scalar n) -> Tensor */
   hermitePolynomialHe(x: Tensor, n: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   hermitePolynomialHe(x: Tensor, options: { n: Scalar; out?: Tensor | undefined }): Tensor;
@@ -650,19 +670,15 @@ export interface SpecialFunctions {
   i1(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_i1e(Tensor self) -> Tensor */
   i1e(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_laguerre_polynomial_l(Tensor x, Tensor n) -> Tensor */
-  laguerrePolynomialL(x: Tensor, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_laguerre_polynomial_l.x_scalar(Scalar x, Tensor n) -> Tensor */
-  laguerrePolynomialL(x: Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  laguerrePolynomialL(options: { x: Scalar; n: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::special_laguerre_polynomial_l(Tensor x, Tensor n) -> Tensor
+   * aten::special_laguerre_polynomial_l.x_scalar(Scalar x, Tensor n) -> Tensor */
+  laguerrePolynomialL(x: Tensor | Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_laguerre_polynomial_l.n_scalar(Tensor x, Scalar n) -> Tensor */
   laguerrePolynomialL(x: Tensor, n: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   laguerrePolynomialL(x: Tensor, options: { n: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::special_legendre_polynomial_p(Tensor x, Tensor n) -> Tensor */
-  legendrePolynomialP(x: Tensor, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_legendre_polynomial_p.x_scalar(Scalar x, Tensor n) -> Tensor */
-  legendrePolynomialP(x: Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  legendrePolynomialP(options: { x: Scalar; n: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::special_legendre_polynomial_p(Tensor x, Tensor n) -> Tensor
+   * aten::special_legendre_polynomial_p.x_scalar(Scalar x, Tensor n) -> Tensor */
+  legendrePolynomialP(x: Tensor | Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_legendre_polynomial_p.n_scalar(Tensor x, Scalar n) -> Tensor */
   legendrePolynomialP(x: Tensor, n: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   legendrePolynomialP(x: Tensor, options: { n: Scalar; out?: Tensor | undefined }): Tensor;
@@ -697,6 +713,7 @@ export interface SpecialFunctions {
   /** aten::special_polygamma(int n, Tensor self) -> Tensor */
   polygamma(n: Int, input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   polygamma(options: { n: Int; self: Tensor; out?: Tensor | undefined }): Tensor;
+  polygamma(n: Int, options: { self: Tensor; out?: Tensor | undefined }): Tensor;
   /** aten::special_psi(Tensor self) -> Tensor */
   psi(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_round(Tensor self, *, int decimals=0) -> Tensor */
@@ -705,35 +722,27 @@ export interface SpecialFunctions {
   scaledModifiedBesselK0(x: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_scaled_modified_bessel_k1(Tensor x) -> Tensor */
   scaledModifiedBesselK1(x: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_shifted_chebyshev_polynomial_t(Tensor x, Tensor n) -> Tensor */
-  shiftedChebyshevPolynomialT(x: Tensor, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_shifted_chebyshev_polynomial_t.x_scalar(Scalar x, Tensor n) -> Tensor */
-  shiftedChebyshevPolynomialT(x: Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  shiftedChebyshevPolynomialT(options: { x: Scalar; n: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::special_shifted_chebyshev_polynomial_t(Tensor x, Tensor n) -> Tensor
+   * aten::special_shifted_chebyshev_polynomial_t.x_scalar(Scalar x, Tensor n) -> Tensor */
+  shiftedChebyshevPolynomialT(x: Tensor | Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_shifted_chebyshev_polynomial_t.n_scalar(Tensor x, Scalar n) -> Tensor */
   shiftedChebyshevPolynomialT(x: Tensor, n: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   shiftedChebyshevPolynomialT(x: Tensor, options: { n: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::special_shifted_chebyshev_polynomial_u(Tensor x, Tensor n) -> Tensor */
-  shiftedChebyshevPolynomialU(x: Tensor, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_shifted_chebyshev_polynomial_u.x_scalar(Scalar x, Tensor n) -> Tensor */
-  shiftedChebyshevPolynomialU(x: Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  shiftedChebyshevPolynomialU(options: { x: Scalar; n: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::special_shifted_chebyshev_polynomial_u(Tensor x, Tensor n) -> Tensor
+   * aten::special_shifted_chebyshev_polynomial_u.x_scalar(Scalar x, Tensor n) -> Tensor */
+  shiftedChebyshevPolynomialU(x: Tensor | Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_shifted_chebyshev_polynomial_u.n_scalar(Tensor x, Scalar n) -> Tensor */
   shiftedChebyshevPolynomialU(x: Tensor, n: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   shiftedChebyshevPolynomialU(x: Tensor, options: { n: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::special_shifted_chebyshev_polynomial_v(Tensor x, Tensor n) -> Tensor */
-  shiftedChebyshevPolynomialV(x: Tensor, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_shifted_chebyshev_polynomial_v.x_scalar(Scalar x, Tensor n) -> Tensor */
-  shiftedChebyshevPolynomialV(x: Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  shiftedChebyshevPolynomialV(options: { x: Scalar; n: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::special_shifted_chebyshev_polynomial_v(Tensor x, Tensor n) -> Tensor
+   * aten::special_shifted_chebyshev_polynomial_v.x_scalar(Scalar x, Tensor n) -> Tensor */
+  shiftedChebyshevPolynomialV(x: Tensor | Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_shifted_chebyshev_polynomial_v.n_scalar(Tensor x, Scalar n) -> Tensor */
   shiftedChebyshevPolynomialV(x: Tensor, n: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   shiftedChebyshevPolynomialV(x: Tensor, options: { n: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::special_shifted_chebyshev_polynomial_w(Tensor x, Tensor n) -> Tensor */
-  shiftedChebyshevPolynomialW(x: Tensor, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_shifted_chebyshev_polynomial_w.x_scalar(Scalar x, Tensor n) -> Tensor */
-  shiftedChebyshevPolynomialW(x: Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  shiftedChebyshevPolynomialW(options: { x: Scalar; n: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::special_shifted_chebyshev_polynomial_w(Tensor x, Tensor n) -> Tensor
+   * aten::special_shifted_chebyshev_polynomial_w.x_scalar(Scalar x, Tensor n) -> Tensor */
+  shiftedChebyshevPolynomialW(x: Tensor | Scalar, n: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_shifted_chebyshev_polynomial_w.n_scalar(Tensor x, Scalar n) -> Tensor */
   shiftedChebyshevPolynomialW(x: Tensor, n: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   shiftedChebyshevPolynomialW(x: Tensor, options: { n: Scalar; out?: Tensor | undefined }): Tensor;
@@ -744,27 +753,21 @@ export interface SpecialFunctions {
   softmax(input: Tensor, options: { dim: Int; dtype?: DType | null | undefined }): Tensor;
   /** aten::special_spherical_bessel_j0(Tensor x) -> Tensor */
   sphericalBesselJ0(x: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_xlog1py(Tensor self, Tensor other) -> Tensor */
-  xlog1py(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_xlog1py.self_scalar(Scalar self, Tensor other) -> Tensor */
-  xlog1py(input: Scalar, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  xlog1py(options: { self: Scalar; other: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::special_xlog1py(Tensor self, Tensor other) -> Tensor
+   * aten::special_xlog1py.self_scalar(Scalar self, Tensor other) -> Tensor */
+  xlog1py(input: Tensor | Scalar, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_xlog1py.other_scalar(Tensor self, Scalar other) -> Tensor */
   xlog1py(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   xlog1py(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::special_xlogy(Tensor self, Tensor other) -> Tensor */
-  xlogy(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_xlogy.self_scalar(Scalar self, Tensor other) -> Tensor */
-  xlogy(input: Scalar, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  xlogy(options: { self: Scalar; other: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::special_xlogy(Tensor self, Tensor other) -> Tensor
+   * aten::special_xlogy.self_scalar(Scalar self, Tensor other) -> Tensor */
+  xlogy(input: Tensor | Scalar, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_xlogy.other_scalar(Tensor self, Scalar other) -> Tensor */
   xlogy(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   xlogy(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;
-  /** aten::special_zeta(Tensor self, Tensor other) -> Tensor */
-  zeta(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::special_zeta.self_scalar(Scalar self, Tensor other) -> Tensor */
-  zeta(input: Scalar, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  zeta(options: { self: Scalar; other: Tensor; out?: Tensor | undefined }): Tensor;
+  /** aten::special_zeta(Tensor self, Tensor other) -> Tensor
+   * aten::special_zeta.self_scalar(Scalar self, Tensor other) -> Tensor */
+  zeta(input: Tensor | Scalar, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::special_zeta.other_scalar(Tensor self, Scalar other) -> Tensor */
   zeta(input: Tensor, other: Scalar, options?: { out?: Tensor | undefined }): Tensor;
   zeta(input: Tensor, options: { other: Scalar; out?: Tensor | undefined }): Tensor;

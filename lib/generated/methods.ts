@@ -43,18 +43,12 @@ export interface TensorMethods {
   acosh(): Tensor;
   /** aten::acosh_(Tensor(a!) self) -> Tensor(a!) */
   acosh_(): this;
-  /** aten::add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor */
-  add(other: Tensor, options?: { alpha?: Scalar | undefined }): Tensor;
-  /** aten::add.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor */
-  add(other: Scalar, options?: { alpha?: Scalar | undefined }): Tensor;
-  add(other: Scalar, alpha: Scalar): Tensor;
-  add(options: { other: Scalar; alpha?: Scalar | undefined }): Tensor;
-  /** aten::add_.Tensor(Tensor(a!) self, Tensor other, *, Scalar alpha=1) -> Tensor(a!) */
-  add_(other: Tensor, options?: { alpha?: Scalar | undefined }): this;
-  /** aten::add_.Scalar(Tensor(a!) self, Scalar other, Scalar alpha=1) -> Tensor(a!) */
-  add_(other: Scalar, options?: { alpha?: Scalar | undefined }): this;
-  add_(other: Scalar, alpha: Scalar): this;
-  add_(options: { other: Scalar; alpha?: Scalar | undefined }): this;
+  /** aten::add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor
+   * aten::add.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor */
+  add(other: Tensor | Scalar, options?: { alpha?: Scalar | undefined }): Tensor;
+  /** aten::add_.Tensor(Tensor(a!) self, Tensor other, *, Scalar alpha=1) -> Tensor(a!)
+   * aten::add_.Scalar(Tensor(a!) self, Scalar other, Scalar alpha=1) -> Tensor(a!) */
+  add_(other: Tensor | Scalar, options?: { alpha?: Scalar | undefined }): this;
   /** aten::addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor */
   addbmm(batch1: Tensor, batch2: Tensor, options?: { beta?: Scalar | undefined; alpha?: Scalar | undefined }): Tensor;
   /** aten::addbmm_(Tensor(a!) self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor(a!) */
@@ -158,14 +152,17 @@ export interface TensorMethods {
   asStrided(size: Ints, stride: Ints, options?: { storageOffset?: Int | null | undefined }): Tensor;
   asStrided(size: Ints, stride: Ints, storageOffset: Int | null): Tensor;
   asStrided(options: { size: Ints; stride: Ints; storageOffset?: Int | null | undefined }): Tensor;
+  asStrided(size: Ints, options: { stride: Ints; storageOffset?: Int | null | undefined }): Tensor;
   /** aten::as_strided_(Tensor(a!) self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor(a!) */
   asStrided_(size: Ints, stride: Ints, options?: { storageOffset?: Int | null | undefined }): this;
   asStrided_(size: Ints, stride: Ints, storageOffset: Int | null): this;
   asStrided_(options: { size: Ints; stride: Ints; storageOffset?: Int | null | undefined }): this;
+  asStrided_(size: Ints, options: { stride: Ints; storageOffset?: Int | null | undefined }): this;
   /** aten::as_strided_scatter(Tensor self, Tensor src, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor */
   asStridedScatter(src: Tensor, size: Ints, stride: Ints, options?: { storageOffset?: Int | null | undefined }): Tensor;
   asStridedScatter(src: Tensor, size: Ints, stride: Ints, storageOffset: Int | null): Tensor;
   asStridedScatter(src: Tensor, options: { size: Ints; stride: Ints; storageOffset?: Int | null | undefined }): Tensor;
+  asStridedScatter(src: Tensor, size: Ints, options: { stride: Ints; storageOffset?: Int | null | undefined }): Tensor;
   /** aten::asin(Tensor self) -> Tensor */
   asin(): Tensor;
   /** aten::asin_(Tensor(a!) self) -> Tensor(a!) */
@@ -204,60 +201,40 @@ export interface TensorMethods {
   bincount(options?: { weights?: Tensor | null | undefined; minlength?: Int | undefined }): Tensor;
   bincount(weights: Tensor | null, options?: { minlength?: Int | undefined }): Tensor;
   bincount(weights: Tensor | null, minlength: Int): Tensor;
-  /** aten::bitwise_and.Tensor(Tensor self, Tensor other) -> Tensor */
-  bitwiseAnd(other: Tensor): Tensor;
-  /** aten::bitwise_and.Scalar(Tensor self, Scalar other) -> Tensor */
-  bitwiseAnd(other: Scalar): Tensor;
-  bitwiseAnd(options: { other: Scalar }): Tensor;
-  /** aten::bitwise_and_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  bitwiseAnd_(other: Tensor): this;
-  /** aten::bitwise_and_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  bitwiseAnd_(other: Scalar): this;
-  bitwiseAnd_(options: { other: Scalar }): this;
-  /** aten::bitwise_left_shift.Tensor(Tensor self, Tensor other) -> Tensor */
-  bitwiseLeftShift(other: Tensor): Tensor;
-  /** aten::bitwise_left_shift.Tensor_Scalar(Tensor self, Scalar other) -> Tensor */
-  bitwiseLeftShift(other: Scalar): Tensor;
-  bitwiseLeftShift(options: { other: Scalar }): Tensor;
-  /** aten::bitwise_left_shift_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  bitwiseLeftShift_(other: Tensor): this;
-  /** aten::bitwise_left_shift_.Tensor_Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  bitwiseLeftShift_(other: Scalar): this;
-  bitwiseLeftShift_(options: { other: Scalar }): this;
+  /** aten::bitwise_and.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::bitwise_and.Scalar(Tensor self, Scalar other) -> Tensor */
+  bitwiseAnd(other: Tensor | Scalar): Tensor;
+  /** aten::bitwise_and_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::bitwise_and_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  bitwiseAnd_(other: Tensor | Scalar): this;
+  /** aten::bitwise_left_shift.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::bitwise_left_shift.Tensor_Scalar(Tensor self, Scalar other) -> Tensor */
+  bitwiseLeftShift(other: Tensor | Scalar): Tensor;
+  /** aten::bitwise_left_shift_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::bitwise_left_shift_.Tensor_Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  bitwiseLeftShift_(other: Tensor | Scalar): this;
   /** aten::bitwise_not(Tensor self) -> Tensor */
   bitwiseNot(): Tensor;
   /** aten::bitwise_not_(Tensor(a!) self) -> Tensor(a!) */
   bitwiseNot_(): this;
-  /** aten::bitwise_or.Tensor(Tensor self, Tensor other) -> Tensor */
-  bitwiseOr(other: Tensor): Tensor;
-  /** aten::bitwise_or.Scalar(Tensor self, Scalar other) -> Tensor */
-  bitwiseOr(other: Scalar): Tensor;
-  bitwiseOr(options: { other: Scalar }): Tensor;
-  /** aten::bitwise_or_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  bitwiseOr_(other: Tensor): this;
-  /** aten::bitwise_or_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  bitwiseOr_(other: Scalar): this;
-  bitwiseOr_(options: { other: Scalar }): this;
-  /** aten::bitwise_right_shift.Tensor(Tensor self, Tensor other) -> Tensor */
-  bitwiseRightShift(other: Tensor): Tensor;
-  /** aten::bitwise_right_shift.Tensor_Scalar(Tensor self, Scalar other) -> Tensor */
-  bitwiseRightShift(other: Scalar): Tensor;
-  bitwiseRightShift(options: { other: Scalar }): Tensor;
-  /** aten::bitwise_right_shift_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  bitwiseRightShift_(other: Tensor): this;
-  /** aten::bitwise_right_shift_.Tensor_Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  bitwiseRightShift_(other: Scalar): this;
-  bitwiseRightShift_(options: { other: Scalar }): this;
-  /** aten::bitwise_xor.Tensor(Tensor self, Tensor other) -> Tensor */
-  bitwiseXor(other: Tensor): Tensor;
-  /** aten::bitwise_xor.Scalar(Tensor self, Scalar other) -> Tensor */
-  bitwiseXor(other: Scalar): Tensor;
-  bitwiseXor(options: { other: Scalar }): Tensor;
-  /** aten::bitwise_xor_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  bitwiseXor_(other: Tensor): this;
-  /** aten::bitwise_xor_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  bitwiseXor_(other: Scalar): this;
-  bitwiseXor_(options: { other: Scalar }): this;
+  /** aten::bitwise_or.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::bitwise_or.Scalar(Tensor self, Scalar other) -> Tensor */
+  bitwiseOr(other: Tensor | Scalar): Tensor;
+  /** aten::bitwise_or_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::bitwise_or_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  bitwiseOr_(other: Tensor | Scalar): this;
+  /** aten::bitwise_right_shift.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::bitwise_right_shift.Tensor_Scalar(Tensor self, Scalar other) -> Tensor */
+  bitwiseRightShift(other: Tensor | Scalar): Tensor;
+  /** aten::bitwise_right_shift_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::bitwise_right_shift_.Tensor_Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  bitwiseRightShift_(other: Tensor | Scalar): this;
+  /** aten::bitwise_xor.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::bitwise_xor.Scalar(Tensor self, Scalar other) -> Tensor */
+  bitwiseXor(other: Tensor | Scalar): Tensor;
+  /** aten::bitwise_xor_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::bitwise_xor_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  bitwiseXor_(other: Tensor | Scalar): this;
   /** aten::bmm(Tensor self, Tensor mat2) -> Tensor */
   bmm(mat2: Tensor): Tensor;
   /** aten::broadcast_to(Tensor(a) self, SymInt[] size) -> Tensor(a) */
@@ -302,26 +279,18 @@ export interface TensorMethods {
   clamp_(options?: { min?: Scalar | null | undefined; max?: Scalar | null | undefined }): this;
   clamp_(min: Scalar | null, options?: { max?: Scalar | null | undefined }): this;
   clamp_(min: Scalar | null, max: Scalar | null): this;
-  /** aten::clamp_max.Tensor(Tensor self, Tensor max) -> Tensor */
-  clampMax(max: Tensor): Tensor;
-  /** aten::clamp_max(Tensor self, Scalar max) -> Tensor */
-  clampMax(max: Scalar): Tensor;
-  clampMax(options: { max: Scalar }): Tensor;
-  /** aten::clamp_max_.Tensor(Tensor(a!) self, Tensor max) -> Tensor(a!) */
-  clampMax_(max: Tensor): this;
-  /** aten::clamp_max_(Tensor(a!) self, Scalar max) -> Tensor(a!) */
-  clampMax_(max: Scalar): this;
-  clampMax_(options: { max: Scalar }): this;
-  /** aten::clamp_min.Tensor(Tensor self, Tensor min) -> Tensor */
-  clampMin(min: Tensor): Tensor;
-  /** aten::clamp_min(Tensor self, Scalar min) -> Tensor */
-  clampMin(min: Scalar): Tensor;
-  clampMin(options: { min: Scalar }): Tensor;
-  /** aten::clamp_min_.Tensor(Tensor(a!) self, Tensor min) -> Tensor(a!) */
-  clampMin_(min: Tensor): this;
-  /** aten::clamp_min_(Tensor(a!) self, Scalar min) -> Tensor(a!) */
-  clampMin_(min: Scalar): this;
-  clampMin_(options: { min: Scalar }): this;
+  /** aten::clamp_max.Tensor(Tensor self, Tensor max) -> Tensor
+   * aten::clamp_max(Tensor self, Scalar max) -> Tensor */
+  clampMax(max: Tensor | Scalar): Tensor;
+  /** aten::clamp_max_.Tensor(Tensor(a!) self, Tensor max) -> Tensor(a!)
+   * aten::clamp_max_(Tensor(a!) self, Scalar max) -> Tensor(a!) */
+  clampMax_(max: Tensor | Scalar): this;
+  /** aten::clamp_min.Tensor(Tensor self, Tensor min) -> Tensor
+   * aten::clamp_min(Tensor self, Scalar min) -> Tensor */
+  clampMin(min: Tensor | Scalar): Tensor;
+  /** aten::clamp_min_.Tensor(Tensor(a!) self, Tensor min) -> Tensor(a!)
+   * aten::clamp_min_(Tensor(a!) self, Scalar min) -> Tensor(a!) */
+  clampMin_(min: Tensor | Scalar): this;
   /** aten::clip.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor */
   clip(options?: { min?: Tensor | null | undefined; max?: Tensor | null | undefined }): Tensor;
   clip(min: Tensor | null, options?: { max?: Tensor | null | undefined }): Tensor;
@@ -354,16 +323,12 @@ export interface TensorMethods {
   contiguous(options?: { memoryFormat?: MemoryFormat | undefined }): Tensor;
   /** aten::copy_(Tensor(a!) self, Tensor src, bool non_blocking=False) -> Tensor(a!) */
   copy_(src: Tensor, options?: { nonBlocking?: boolean | undefined }): this;
-  /** aten::copysign.Tensor(Tensor self, Tensor other) -> Tensor */
-  copysign(other: Tensor): Tensor;
-  /** aten::copysign.Scalar(Tensor self, Scalar other) -> Tensor */
-  copysign(other: Scalar): Tensor;
-  copysign(options: { other: Scalar }): Tensor;
-  /** aten::copysign_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  copysign_(other: Tensor): this;
-  /** aten::copysign_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  copysign_(other: Scalar): this;
-  copysign_(options: { other: Scalar }): this;
+  /** aten::copysign.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::copysign.Scalar(Tensor self, Scalar other) -> Tensor */
+  copysign(other: Tensor | Scalar): Tensor;
+  /** aten::copysign_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::copysign_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  copysign_(other: Tensor | Scalar): this;
   /** aten::corrcoef(Tensor self) -> Tensor */
   corrcoef(): Tensor;
   /** aten::cos(Tensor self) -> Tensor */
@@ -453,46 +418,30 @@ export interface TensorMethods {
   /** aten::dist(Tensor self, Tensor other, Scalar p=2) -> Tensor */
   dist(other: Tensor, options?: { p?: Scalar | undefined }): Tensor;
   dist(other: Tensor, p: Scalar): Tensor;
-  /** aten::div.Tensor(Tensor self, Tensor other) -> Tensor */
-  div(other: Tensor): Tensor;
-  /** aten::div.Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode) -> Tensor */
-  div(other: Tensor, options: { roundingMode: string | null }): Tensor;
-  /** aten::div.Scalar(Tensor self, Scalar other) -> Tensor */
-  div(other: Scalar): Tensor;
-  div(options: { other: Scalar }): Tensor;
-  /** aten::div.Scalar_mode(Tensor self, Scalar other, *, str? rounding_mode) -> Tensor */
-  div(other: Scalar, options: { roundingMode: string | null }): Tensor;
-  div(options: { roundingMode: string | null; other: Scalar }): Tensor;
-  /** aten::div_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  div_(other: Tensor): this;
-  /** aten::div_.Tensor_mode(Tensor(a!) self, Tensor other, *, str? rounding_mode) -> Tensor(a!) */
-  div_(other: Tensor, options: { roundingMode: string | null }): this;
-  /** aten::div_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  div_(other: Scalar): this;
-  div_(options: { other: Scalar }): this;
-  /** aten::div_.Scalar_mode(Tensor(a!) self, Scalar other, *, str? rounding_mode) -> Tensor(a!) */
-  div_(other: Scalar, options: { roundingMode: string | null }): this;
-  div_(options: { roundingMode: string | null; other: Scalar }): this;
-  /** aten::divide.Tensor(Tensor self, Tensor other) -> Tensor */
-  divide(other: Tensor): Tensor;
-  /** aten::divide.Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode) -> Tensor */
-  divide(other: Tensor, options: { roundingMode: string | null }): Tensor;
-  /** aten::divide.Scalar(Tensor self, Scalar other) -> Tensor */
-  divide(other: Scalar): Tensor;
-  divide(options: { other: Scalar }): Tensor;
-  /** aten::divide.Scalar_mode(Tensor self, Scalar other, *, str? rounding_mode) -> Tensor */
-  divide(other: Scalar, options: { roundingMode: string | null }): Tensor;
-  divide(options: { roundingMode: string | null; other: Scalar }): Tensor;
-  /** aten::divide_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  divide_(other: Tensor): this;
-  /** aten::divide_.Tensor_mode(Tensor(a!) self, Tensor other, *, str? rounding_mode) -> Tensor(a!) */
-  divide_(other: Tensor, options: { roundingMode: string | null }): this;
-  /** aten::divide_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  divide_(other: Scalar): this;
-  divide_(options: { other: Scalar }): this;
-  /** aten::divide_.Scalar_mode(Tensor(a!) self, Scalar other, *, str? rounding_mode) -> Tensor(a!) */
-  divide_(other: Scalar, options: { roundingMode: string | null }): this;
-  divide_(options: { roundingMode: string | null; other: Scalar }): this;
+  /** aten::div.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::div.Scalar(Tensor self, Scalar other) -> Tensor */
+  div(other: Tensor | Scalar): Tensor;
+  /** aten::div.Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode) -> Tensor
+   * aten::div.Scalar_mode(Tensor self, Scalar other, *, str? rounding_mode) -> Tensor */
+  div(other: Tensor | Scalar, options: { roundingMode: string | null }): Tensor;
+  /** aten::div_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::div_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  div_(other: Tensor | Scalar): this;
+  /** aten::div_.Tensor_mode(Tensor(a!) self, Tensor other, *, str? rounding_mode) -> Tensor(a!)
+   * aten::div_.Scalar_mode(Tensor(a!) self, Scalar other, *, str? rounding_mode) -> Tensor(a!) */
+  div_(other: Tensor | Scalar, options: { roundingMode: string | null }): this;
+  /** aten::divide.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::divide.Scalar(Tensor self, Scalar other) -> Tensor */
+  divide(other: Tensor | Scalar): Tensor;
+  /** aten::divide.Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode) -> Tensor
+   * aten::divide.Scalar_mode(Tensor self, Scalar other, *, str? rounding_mode) -> Tensor */
+  divide(other: Tensor | Scalar, options: { roundingMode: string | null }): Tensor;
+  /** aten::divide_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::divide_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  divide_(other: Tensor | Scalar): this;
+  /** aten::divide_.Tensor_mode(Tensor(a!) self, Tensor other, *, str? rounding_mode) -> Tensor(a!)
+   * aten::divide_.Scalar_mode(Tensor(a!) self, Scalar other, *, str? rounding_mode) -> Tensor(a!) */
+  divide_(other: Tensor | Scalar, options: { roundingMode: string | null }): this;
   /** aten::dot(Tensor self, Tensor tensor) -> Tensor */
   dot(tensor: Tensor): Tensor;
   /** aten::dsplit.int(Tensor(a -> *) self, int sections) -> Tensor(a)[] */
@@ -502,16 +451,12 @@ export interface TensorMethods {
   dsplit(indices: Ints): Tensor[];
   dsplit(options: { indices: Ints }): Tensor[];
   dsplit(...indices: Int[]): Tensor[];
-  /** aten::eq.Tensor(Tensor self, Tensor other) -> Tensor */
-  eq(other: Tensor): Tensor;
-  /** aten::eq.Scalar(Tensor self, Scalar other) -> Tensor */
-  eq(other: Scalar): Tensor;
-  eq(options: { other: Scalar }): Tensor;
-  /** aten::eq_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  eq_(other: Tensor): this;
-  /** aten::eq_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  eq_(other: Scalar): this;
-  eq_(options: { other: Scalar }): this;
+  /** aten::eq.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::eq.Scalar(Tensor self, Scalar other) -> Tensor */
+  eq(other: Tensor | Scalar): Tensor;
+  /** aten::eq_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::eq_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  eq_(other: Tensor | Scalar): this;
   /** aten::equal(Tensor self, Tensor other) -> bool */
   equal(other: Tensor): boolean;
   /** aten::erf(Tensor self) -> Tensor */
@@ -547,11 +492,9 @@ export interface TensorMethods {
   /** aten::exponential_(Tensor(a!) self, float lambd=1., *, Generator? generator=None) -> Tensor(a!) */
   exponential_(options?: { lambd?: number | undefined; generator?: Generator | null | undefined }): this;
   exponential_(lambd: number, options?: { generator?: Generator | null | undefined }): this;
-  /** aten::fill_.Tensor(Tensor(a!) self, Tensor value) -> Tensor(a!) */
-  fill_(value: Tensor): this;
-  /** aten::fill_.Scalar(Tensor(a!) self, Scalar value) -> Tensor(a!) */
-  fill_(value: Scalar): this;
-  fill_(options: { value: Scalar }): this;
+  /** aten::fill_.Tensor(Tensor(a!) self, Tensor value) -> Tensor(a!)
+   * aten::fill_.Scalar(Tensor(a!) self, Scalar value) -> Tensor(a!) */
+  fill_(value: Tensor | Scalar): this;
   /** aten::fill_diagonal_(Tensor(a!) self, Scalar fill_value, bool wrap=False) -> Tensor(a!) */
   fillDiagonal_(fillValue: Scalar, options?: { wrap?: boolean | undefined }): this;
   fillDiagonal_(options: { fillValue: Scalar; wrap?: boolean | undefined }): this;
@@ -571,44 +514,32 @@ export interface TensorMethods {
   fliplr(): Tensor;
   /** aten::flipud(Tensor self) -> Tensor */
   flipud(): Tensor;
-  /** aten::float_power.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor */
-  floatPower(exponent: Tensor): Tensor;
-  /** aten::float_power.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor */
-  floatPower(exponent: Scalar): Tensor;
-  floatPower(options: { exponent: Scalar }): Tensor;
-  /** aten::float_power_.Tensor(Tensor(a!) self, Tensor exponent) -> Tensor(a!) */
-  floatPower_(exponent: Tensor): this;
-  /** aten::float_power_.Scalar(Tensor(a!) self, Scalar exponent) -> Tensor(a!) */
-  floatPower_(exponent: Scalar): this;
-  floatPower_(options: { exponent: Scalar }): this;
+  /** aten::float_power.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor
+   * aten::float_power.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor */
+  floatPower(exponent: Tensor | Scalar): Tensor;
+  /** aten::float_power_.Tensor(Tensor(a!) self, Tensor exponent) -> Tensor(a!)
+   * aten::float_power_.Scalar(Tensor(a!) self, Scalar exponent) -> Tensor(a!) */
+  floatPower_(exponent: Tensor | Scalar): this;
   /** aten::floor(Tensor self) -> Tensor */
   floor(): Tensor;
   /** aten::floor_(Tensor(a!) self) -> Tensor(a!) */
   floor_(): this;
-  /** aten::floor_divide(Tensor self, Tensor other) -> Tensor */
-  floorDivide(other: Tensor): Tensor;
-  /** aten::floor_divide.Scalar(Tensor self, Scalar other) -> Tensor */
-  floorDivide(other: Scalar): Tensor;
-  floorDivide(options: { other: Scalar }): Tensor;
-  /** aten::floor_divide_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  floorDivide_(other: Tensor): this;
-  /** aten::floor_divide_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  floorDivide_(other: Scalar): this;
-  floorDivide_(options: { other: Scalar }): this;
+  /** aten::floor_divide(Tensor self, Tensor other) -> Tensor
+   * aten::floor_divide.Scalar(Tensor self, Scalar other) -> Tensor */
+  floorDivide(other: Tensor | Scalar): Tensor;
+  /** aten::floor_divide_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::floor_divide_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  floorDivide_(other: Tensor | Scalar): this;
   /** aten::fmax(Tensor self, Tensor other) -> Tensor */
   fmax(other: Tensor): Tensor;
   /** aten::fmin(Tensor self, Tensor other) -> Tensor */
   fmin(other: Tensor): Tensor;
-  /** aten::fmod.Tensor(Tensor self, Tensor other) -> Tensor */
-  fmod(other: Tensor): Tensor;
-  /** aten::fmod.Scalar(Tensor self, Scalar other) -> Tensor */
-  fmod(other: Scalar): Tensor;
-  fmod(options: { other: Scalar }): Tensor;
-  /** aten::fmod_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  fmod_(other: Tensor): this;
-  /** aten::fmod_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  fmod_(other: Scalar): this;
-  fmod_(options: { other: Scalar }): this;
+  /** aten::fmod.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::fmod.Scalar(Tensor self, Scalar other) -> Tensor */
+  fmod(other: Tensor | Scalar): Tensor;
+  /** aten::fmod_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::fmod_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  fmod_(other: Tensor | Scalar): this;
   /** aten::frac(Tensor self) -> Tensor */
   frac(): Tensor;
   /** aten::frac_(Tensor(a!) self) -> Tensor(a!) */
@@ -618,20 +549,17 @@ export interface TensorMethods {
   /** aten::gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor */
   gather(dim: Int, index: Tensor, options?: { sparseGrad?: boolean | undefined }): Tensor;
   gather(options: { dim: Int; index: Tensor; sparseGrad?: boolean | undefined }): Tensor;
+  gather(dim: Int, options: { index: Tensor; sparseGrad?: boolean | undefined }): Tensor;
   /** aten::gcd(Tensor self, Tensor other) -> Tensor */
   gcd(other: Tensor): Tensor;
   /** aten::gcd_(Tensor(a!) self, Tensor other) -> Tensor(a!) */
   gcd_(other: Tensor): this;
-  /** aten::ge.Tensor(Tensor self, Tensor other) -> Tensor */
-  ge(other: Tensor): Tensor;
-  /** aten::ge.Scalar(Tensor self, Scalar other) -> Tensor */
-  ge(other: Scalar): Tensor;
-  ge(options: { other: Scalar }): Tensor;
-  /** aten::ge_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  ge_(other: Tensor): this;
-  /** aten::ge_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  ge_(other: Scalar): this;
-  ge_(options: { other: Scalar }): this;
+  /** aten::ge.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::ge.Scalar(Tensor self, Scalar other) -> Tensor */
+  ge(other: Tensor | Scalar): Tensor;
+  /** aten::ge_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::ge_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  ge_(other: Tensor | Scalar): this;
   /** aten::geometric_(Tensor(a!) self, float p, *, Generator? generator=None) -> Tensor(a!) */
   geometric_(p: number, options?: { generator?: Generator | null | undefined }): this;
   geometric_(options: { p: number; generator?: Generator | null | undefined }): this;
@@ -639,36 +567,24 @@ export interface TensorMethods {
   geqrf(): ATau;
   /** aten::ger(Tensor self, Tensor vec2) -> Tensor */
   ger(vec2: Tensor): Tensor;
-  /** aten::greater.Tensor(Tensor self, Tensor other) -> Tensor */
-  greater(other: Tensor): Tensor;
-  /** aten::greater.Scalar(Tensor self, Scalar other) -> Tensor */
-  greater(other: Scalar): Tensor;
-  greater(options: { other: Scalar }): Tensor;
-  /** aten::greater_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  greater_(other: Tensor): this;
-  /** aten::greater_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  greater_(other: Scalar): this;
-  greater_(options: { other: Scalar }): this;
-  /** aten::greater_equal.Tensor(Tensor self, Tensor other) -> Tensor */
-  greaterEqual(other: Tensor): Tensor;
-  /** aten::greater_equal.Scalar(Tensor self, Scalar other) -> Tensor */
-  greaterEqual(other: Scalar): Tensor;
-  greaterEqual(options: { other: Scalar }): Tensor;
-  /** aten::greater_equal_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  greaterEqual_(other: Tensor): this;
-  /** aten::greater_equal_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  greaterEqual_(other: Scalar): this;
-  greaterEqual_(options: { other: Scalar }): this;
-  /** aten::gt.Tensor(Tensor self, Tensor other) -> Tensor */
-  gt(other: Tensor): Tensor;
-  /** aten::gt.Scalar(Tensor self, Scalar other) -> Tensor */
-  gt(other: Scalar): Tensor;
-  gt(options: { other: Scalar }): Tensor;
-  /** aten::gt_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  gt_(other: Tensor): this;
-  /** aten::gt_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  gt_(other: Scalar): this;
-  gt_(options: { other: Scalar }): this;
+  /** aten::greater.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::greater.Scalar(Tensor self, Scalar other) -> Tensor */
+  greater(other: Tensor | Scalar): Tensor;
+  /** aten::greater_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::greater_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  greater_(other: Tensor | Scalar): this;
+  /** aten::greater_equal.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::greater_equal.Scalar(Tensor self, Scalar other) -> Tensor */
+  greaterEqual(other: Tensor | Scalar): Tensor;
+  /** aten::greater_equal_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::greater_equal_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  greaterEqual_(other: Tensor | Scalar): this;
+  /** aten::gt.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::gt.Scalar(Tensor self, Scalar other) -> Tensor */
+  gt(other: Tensor | Scalar): Tensor;
+  /** aten::gt_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::gt_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  gt_(other: Tensor | Scalar): this;
   /** aten::hardshrink(Tensor self, Scalar lambd=0.5) -> Tensor */
   hardshrink(options?: { lambd?: Scalar | undefined }): Tensor;
   hardshrink(lambd: Scalar): Tensor;
@@ -715,27 +631,35 @@ export interface TensorMethods {
   /** aten::index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor */
   indexAdd(dim: Int, index: Tensor, source: Tensor, options?: { alpha?: Scalar | undefined }): Tensor;
   indexAdd(options: { dim: Int; index: Tensor; source: Tensor; alpha?: Scalar | undefined }): Tensor;
+  indexAdd(dim: Int, options: { index: Tensor; source: Tensor; alpha?: Scalar | undefined }): Tensor;
+  indexAdd(dim: Int, index: Tensor, options: { source: Tensor; alpha?: Scalar | undefined }): Tensor;
   /** aten::index_add_(Tensor(a!) self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor(a!) */
   indexAdd_(dim: Int, index: Tensor, source: Tensor, options?: { alpha?: Scalar | undefined }): this;
   indexAdd_(options: { dim: Int; index: Tensor; source: Tensor; alpha?: Scalar | undefined }): this;
+  indexAdd_(dim: Int, options: { index: Tensor; source: Tensor; alpha?: Scalar | undefined }): this;
+  indexAdd_(dim: Int, index: Tensor, options: { source: Tensor; alpha?: Scalar | undefined }): this;
   /** aten::index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor */
   indexCopy(dim: Int, index: Tensor, source: Tensor): Tensor;
   indexCopy(options: { dim: Int; index: Tensor; source: Tensor }): Tensor;
+  indexCopy(dim: Int, options: { index: Tensor; source: Tensor }): Tensor;
+  indexCopy(dim: Int, index: Tensor, options: { source: Tensor }): Tensor;
   /** aten::index_copy_(Tensor(a!) self, int dim, Tensor index, Tensor source) -> Tensor(a!) */
   indexCopy_(dim: Int, index: Tensor, source: Tensor): this;
   indexCopy_(options: { dim: Int; index: Tensor; source: Tensor }): this;
-  /** aten::index_fill.int_Tensor(Tensor self, int dim, Tensor index, Tensor value) -> Tensor */
-  indexFill(dim: Int, index: Tensor, value: Tensor): Tensor;
-  indexFill(options: { dim: Int; index: Tensor; value: Tensor }): Tensor;
-  /** aten::index_fill.int_Scalar(Tensor self, int dim, Tensor index, Scalar value) -> Tensor */
-  indexFill(dim: Int, index: Tensor, value: Scalar): Tensor;
-  indexFill(options: { dim: Int; index: Tensor; value: Scalar }): Tensor;
-  /** aten::index_fill_.int_Tensor(Tensor(a!) self, int dim, Tensor index, Tensor value) -> Tensor(a!) */
-  indexFill_(dim: Int, index: Tensor, value: Tensor): this;
-  indexFill_(options: { dim: Int; index: Tensor; value: Tensor }): this;
-  /** aten::index_fill_.int_Scalar(Tensor(a!) self, int dim, Tensor index, Scalar value) -> Tensor(a!) */
-  indexFill_(dim: Int, index: Tensor, value: Scalar): this;
-  indexFill_(options: { dim: Int; index: Tensor; value: Scalar }): this;
+  indexCopy_(dim: Int, options: { index: Tensor; source: Tensor }): this;
+  indexCopy_(dim: Int, index: Tensor, options: { source: Tensor }): this;
+  /** aten::index_fill.int_Tensor(Tensor self, int dim, Tensor index, Tensor value) -> Tensor
+   * aten::index_fill.int_Scalar(Tensor self, int dim, Tensor index, Scalar value) -> Tensor */
+  indexFill(dim: Int, index: Tensor, value: Tensor | Scalar): Tensor;
+  indexFill(options: { dim: Int; index: Tensor; value: Tensor | Scalar }): Tensor;
+  indexFill(dim: Int, options: { index: Tensor; value: Tensor | Scalar }): Tensor;
+  indexFill(dim: Int, index: Tensor, options: { value: Tensor | Scalar }): Tensor;
+  /** aten::index_fill_.int_Tensor(Tensor(a!) self, int dim, Tensor index, Tensor value) -> Tensor(a!)
+   * aten::index_fill_.int_Scalar(Tensor(a!) self, int dim, Tensor index, Scalar value) -> Tensor(a!) */
+  indexFill_(dim: Int, index: Tensor, value: Tensor | Scalar): this;
+  indexFill_(options: { dim: Int; index: Tensor; value: Tensor | Scalar }): this;
+  indexFill_(dim: Int, options: { index: Tensor; value: Tensor | Scalar }): this;
+  indexFill_(dim: Int, index: Tensor, options: { value: Tensor | Scalar }): this;
   /** aten::index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor */
   indexPut(indices: OptionalTensors, values: Tensor, options?: { accumulate?: boolean | undefined }): Tensor;
   /** aten::index_put_(Tensor(a!) self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor(a!) */
@@ -743,12 +667,19 @@ export interface TensorMethods {
   /** aten::index_reduce(Tensor self, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> Tensor */
   indexReduce(dim: Int, index: Tensor, source: Tensor, reduce: string, options?: { includeSelf?: boolean | undefined }): Tensor;
   indexReduce(options: { dim: Int; index: Tensor; source: Tensor; reduce: string; includeSelf?: boolean | undefined }): Tensor;
+  indexReduce(dim: Int, options: { index: Tensor; source: Tensor; reduce: string; includeSelf?: boolean | undefined }): Tensor;
+  indexReduce(dim: Int, index: Tensor, options: { source: Tensor; reduce: string; includeSelf?: boolean | undefined }): Tensor;
+  indexReduce(dim: Int, index: Tensor, source: Tensor, options: { reduce: string; includeSelf?: boolean | undefined }): Tensor;
   /** aten::index_reduce_(Tensor(a!) self, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> Tensor(a!) */
   indexReduce_(dim: Int, index: Tensor, source: Tensor, reduce: string, options?: { includeSelf?: boolean | undefined }): this;
   indexReduce_(options: { dim: Int; index: Tensor; source: Tensor; reduce: string; includeSelf?: boolean | undefined }): this;
+  indexReduce_(dim: Int, options: { index: Tensor; source: Tensor; reduce: string; includeSelf?: boolean | undefined }): this;
+  indexReduce_(dim: Int, index: Tensor, options: { source: Tensor; reduce: string; includeSelf?: boolean | undefined }): this;
+  indexReduce_(dim: Int, index: Tensor, source: Tensor, options: { reduce: string; includeSelf?: boolean | undefined }): this;
   /** aten::index_select(Tensor self, int dim, Tensor index) -> Tensor */
   indexSelect(dim: Int, index: Tensor): Tensor;
   indexSelect(options: { dim: Int; index: Tensor }): Tensor;
+  indexSelect(dim: Int, options: { index: Tensor }): Tensor;
   /** aten::indices(Tensor(a) self) -> Tensor(a) */
   indices(): Tensor;
   /** aten::inner(Tensor self, Tensor other) -> Tensor */
@@ -817,46 +748,30 @@ export interface TensorMethods {
   ldexp(other: Tensor): Tensor;
   /** aten::ldexp_(Tensor(a!) self, Tensor other) -> Tensor(a!) */
   ldexp_(other: Tensor): this;
-  /** aten::le.Tensor(Tensor self, Tensor other) -> Tensor */
-  le(other: Tensor): Tensor;
-  /** aten::le.Scalar(Tensor self, Scalar other) -> Tensor */
-  le(other: Scalar): Tensor;
-  le(options: { other: Scalar }): Tensor;
-  /** aten::le_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  le_(other: Tensor): this;
-  /** aten::le_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  le_(other: Scalar): this;
-  le_(options: { other: Scalar }): this;
-  /** aten::lerp.Tensor(Tensor self, Tensor end, Tensor weight) -> Tensor */
-  lerp(end: Tensor, weight: Tensor): Tensor;
-  /** aten::lerp.Scalar(Tensor self, Tensor end, Scalar weight) -> Tensor */
-  lerp(end: Tensor, weight: Scalar): Tensor;
-  lerp(end: Tensor, options: { weight: Scalar }): Tensor;
-  /** aten::lerp_.Tensor(Tensor(a!) self, Tensor end, Tensor weight) -> Tensor(a!) */
-  lerp_(end: Tensor, weight: Tensor): this;
-  /** aten::lerp_.Scalar(Tensor(a!) self, Tensor end, Scalar weight) -> Tensor(a!) */
-  lerp_(end: Tensor, weight: Scalar): this;
-  lerp_(end: Tensor, options: { weight: Scalar }): this;
-  /** aten::less.Tensor(Tensor self, Tensor other) -> Tensor */
-  less(other: Tensor): Tensor;
-  /** aten::less.Scalar(Tensor self, Scalar other) -> Tensor */
-  less(other: Scalar): Tensor;
-  less(options: { other: Scalar }): Tensor;
-  /** aten::less_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  less_(other: Tensor): this;
-  /** aten::less_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  less_(other: Scalar): this;
-  less_(options: { other: Scalar }): this;
-  /** aten::less_equal.Tensor(Tensor self, Tensor other) -> Tensor */
-  lessEqual(other: Tensor): Tensor;
-  /** aten::less_equal.Scalar(Tensor self, Scalar other) -> Tensor */
-  lessEqual(other: Scalar): Tensor;
-  lessEqual(options: { other: Scalar }): Tensor;
-  /** aten::less_equal_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  lessEqual_(other: Tensor): this;
-  /** aten::less_equal_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  lessEqual_(other: Scalar): this;
-  lessEqual_(options: { other: Scalar }): this;
+  /** aten::le.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::le.Scalar(Tensor self, Scalar other) -> Tensor */
+  le(other: Tensor | Scalar): Tensor;
+  /** aten::le_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::le_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  le_(other: Tensor | Scalar): this;
+  /** aten::lerp.Tensor(Tensor self, Tensor end, Tensor weight) -> Tensor
+   * aten::lerp.Scalar(Tensor self, Tensor end, Scalar weight) -> Tensor */
+  lerp(end: Tensor, weight: Tensor | Scalar): Tensor;
+  /** aten::lerp_.Tensor(Tensor(a!) self, Tensor end, Tensor weight) -> Tensor(a!)
+   * aten::lerp_.Scalar(Tensor(a!) self, Tensor end, Scalar weight) -> Tensor(a!) */
+  lerp_(end: Tensor, weight: Tensor | Scalar): this;
+  /** aten::less.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::less.Scalar(Tensor self, Scalar other) -> Tensor */
+  less(other: Tensor | Scalar): Tensor;
+  /** aten::less_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::less_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  less_(other: Tensor | Scalar): this;
+  /** aten::less_equal.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::less_equal.Scalar(Tensor self, Scalar other) -> Tensor */
+  lessEqual(other: Tensor | Scalar): Tensor;
+  /** aten::less_equal_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::less_equal_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  lessEqual_(other: Tensor | Scalar): this;
   /** aten::lgamma(Tensor self) -> Tensor */
   lgamma(): Tensor;
   /** aten::lgamma_(Tensor(a!) self) -> Tensor(a!) */
@@ -918,28 +833,20 @@ export interface TensorMethods {
   /** aten::logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor */
   logsumexp(dim: IntOrInts, options?: { keepdim?: boolean | undefined }): Tensor;
   logsumexp(options: { dim: IntOrInts; keepdim?: boolean | undefined }): Tensor;
-  /** aten::lt.Tensor(Tensor self, Tensor other) -> Tensor */
-  lt(other: Tensor): Tensor;
-  /** aten::lt.Scalar(Tensor self, Scalar other) -> Tensor */
-  lt(other: Scalar): Tensor;
-  lt(options: { other: Scalar }): Tensor;
-  /** aten::lt_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  lt_(other: Tensor): this;
-  /** aten::lt_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  lt_(other: Scalar): this;
-  lt_(options: { other: Scalar }): this;
+  /** aten::lt.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::lt.Scalar(Tensor self, Scalar other) -> Tensor */
+  lt(other: Tensor | Scalar): Tensor;
+  /** aten::lt_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::lt_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  lt_(other: Tensor | Scalar): this;
   /** aten::lu_solve(Tensor self, Tensor LU_data, Tensor LU_pivots) -> Tensor */
   luSolve(LUData: Tensor, LUPivots: Tensor): Tensor;
-  /** aten::masked_fill.Tensor(Tensor self, Tensor mask, Tensor value) -> Tensor */
-  maskedFill(mask: Tensor, value: Tensor): Tensor;
-  /** aten::masked_fill.Scalar(Tensor self, Tensor mask, Scalar value) -> Tensor */
-  maskedFill(mask: Tensor, value: Scalar): Tensor;
-  maskedFill(mask: Tensor, options: { value: Scalar }): Tensor;
-  /** aten::masked_fill_.Tensor(Tensor(a!) self, Tensor mask, Tensor value) -> Tensor(a!) */
-  maskedFill_(mask: Tensor, value: Tensor): this;
-  /** aten::masked_fill_.Scalar(Tensor(a!) self, Tensor mask, Scalar value) -> Tensor(a!) */
-  maskedFill_(mask: Tensor, value: Scalar): this;
-  maskedFill_(mask: Tensor, options: { value: Scalar }): this;
+  /** aten::masked_fill.Tensor(Tensor self, Tensor mask, Tensor value) -> Tensor
+   * aten::masked_fill.Scalar(Tensor self, Tensor mask, Scalar value) -> Tensor */
+  maskedFill(mask: Tensor, value: Tensor | Scalar): Tensor;
+  /** aten::masked_fill_.Tensor(Tensor(a!) self, Tensor mask, Tensor value) -> Tensor(a!)
+   * aten::masked_fill_.Scalar(Tensor(a!) self, Tensor mask, Scalar value) -> Tensor(a!) */
+  maskedFill_(mask: Tensor, value: Tensor | Scalar): this;
   /** aten::masked_scatter(Tensor self, Tensor mask, Tensor source) -> Tensor */
   maskedScatter(mask: Tensor, source: Tensor): Tensor;
   /** aten::masked_scatter_(Tensor(a!) self, Tensor mask, Tensor source) -> Tensor(a!) */
@@ -989,40 +896,36 @@ export interface TensorMethods {
   /** aten::moveaxis.int(Tensor(a) self, int source, int destination) -> Tensor(a) */
   moveaxis(source: Int, destination: Int): Tensor;
   moveaxis(options: { source: Int; destination: Int }): Tensor;
+  moveaxis(source: Int, options: { destination: Int }): Tensor;
   /** aten::moveaxis.intlist(Tensor(a) self, int[] source, int[] destination) -> Tensor(a) */
   moveaxis(source: Ints, destination: Ints): Tensor;
   moveaxis(options: { source: Ints; destination: Ints }): Tensor;
+  moveaxis(source: Ints, options: { destination: Ints }): Tensor;
   /** aten::movedim.int(Tensor(a) self, int source, int destination) -> Tensor(a) */
   movedim(source: Int, destination: Int): Tensor;
   movedim(options: { source: Int; destination: Int }): Tensor;
+  movedim(source: Int, options: { destination: Int }): Tensor;
   /** aten::movedim.intlist(Tensor(a) self, int[] source, int[] destination) -> Tensor(a) */
   movedim(source: Ints, destination: Ints): Tensor;
   movedim(options: { source: Ints; destination: Ints }): Tensor;
+  movedim(source: Ints, options: { destination: Ints }): Tensor;
   /** aten::msort(Tensor self) -> Tensor */
   msort(): Tensor;
-  /** aten::mul.Tensor(Tensor self, Tensor other) -> Tensor */
-  mul(other: Tensor): Tensor;
-  /** aten::mul.Scalar(Tensor self, Scalar other) -> Tensor */
-  mul(other: Scalar): Tensor;
-  mul(options: { other: Scalar }): Tensor;
-  /** aten::mul_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  mul_(other: Tensor): this;
-  /** aten::mul_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  mul_(other: Scalar): this;
-  mul_(options: { other: Scalar }): this;
+  /** aten::mul.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::mul.Scalar(Tensor self, Scalar other) -> Tensor */
+  mul(other: Tensor | Scalar): Tensor;
+  /** aten::mul_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::mul_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  mul_(other: Tensor | Scalar): this;
   /** aten::multinomial(Tensor self, SymInt num_samples, bool replacement=False, *, Generator? generator=None) -> Tensor */
   multinomial(numSamples: Int, options?: { replacement?: boolean | undefined; generator?: Generator | null | undefined }): Tensor;
   multinomial(options: { numSamples: Int; replacement?: boolean | undefined; generator?: Generator | null | undefined }): Tensor;
-  /** aten::multiply.Tensor(Tensor self, Tensor other) -> Tensor */
-  multiply(other: Tensor): Tensor;
-  /** aten::multiply.Scalar(Tensor self, Scalar other) -> Tensor */
-  multiply(other: Scalar): Tensor;
-  multiply(options: { other: Scalar }): Tensor;
-  /** aten::multiply_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  multiply_(other: Tensor): this;
-  /** aten::multiply_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  multiply_(other: Scalar): this;
-  multiply_(options: { other: Scalar }): this;
+  /** aten::multiply.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::multiply.Scalar(Tensor self, Scalar other) -> Tensor */
+  multiply(other: Tensor | Scalar): Tensor;
+  /** aten::multiply_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::multiply_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  multiply_(other: Tensor | Scalar): this;
   /** aten::mv(Tensor self, Tensor vec) -> Tensor */
   mv(vec: Tensor): Tensor;
   /** aten::mvlgamma(Tensor self, int p) -> Tensor */
@@ -1062,22 +965,24 @@ export interface TensorMethods {
   /** aten::narrow.Tensor(Tensor(a) self, int dim, Tensor start, SymInt length) -> Tensor(a) */
   narrow(dim: Int, start: Tensor, length: Int): Tensor;
   narrow(options: { dim: Int; start: Tensor; length: Int }): Tensor;
+  narrow(dim: Int, options: { start: Tensor; length: Int }): Tensor;
+  narrow(dim: Int, start: Tensor, options: { length: Int }): Tensor;
   /** aten::narrow(Tensor(a) self, int dim, SymInt start, SymInt length) -> Tensor(a) */
   narrow(dim: Int, start: Int, length: Int): Tensor;
   narrow(options: { dim: Int; start: Int; length: Int }): Tensor;
+  narrow(dim: Int, options: { start: Int; length: Int }): Tensor;
+  narrow(dim: Int, start: Int, options: { length: Int }): Tensor;
   /** aten::narrow_copy(Tensor self, int dim, SymInt start, SymInt length) -> Tensor */
   narrowCopy(dim: Int, start: Int, length: Int): Tensor;
   narrowCopy(options: { dim: Int; start: Int; length: Int }): Tensor;
-  /** aten::ne.Tensor(Tensor self, Tensor other) -> Tensor */
-  ne(other: Tensor): Tensor;
-  /** aten::ne.Scalar(Tensor self, Scalar other) -> Tensor */
-  ne(other: Scalar): Tensor;
-  ne(options: { other: Scalar }): Tensor;
-  /** aten::ne_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  ne_(other: Tensor): this;
-  /** aten::ne_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  ne_(other: Scalar): this;
-  ne_(options: { other: Scalar }): this;
+  narrowCopy(dim: Int, options: { start: Int; length: Int }): Tensor;
+  narrowCopy(dim: Int, start: Int, options: { length: Int }): Tensor;
+  /** aten::ne.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::ne.Scalar(Tensor self, Scalar other) -> Tensor */
+  ne(other: Tensor | Scalar): Tensor;
+  /** aten::ne_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::ne_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  ne_(other: Tensor | Scalar): this;
   /** aten::neg(Tensor self) -> Tensor */
   neg(): Tensor;
   /** aten::neg_(Tensor(a!) self) -> Tensor(a!) */
@@ -1093,9 +998,11 @@ export interface TensorMethods {
   /** aten::new_empty_strided(Tensor self, SymInt[] size, SymInt[] stride, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
   newEmptyStrided(size: Ints, stride: Ints, options?: TensorOptions): Tensor;
   newEmptyStrided(options: TensorOptions & { size: Ints; stride: Ints }): Tensor;
+  newEmptyStrided(size: Ints, options: TensorOptions & { stride: Ints }): Tensor;
   /** aten::new_full(Tensor self, SymInt[] size, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
   newFull(size: Ints, fillValue: Scalar, options?: TensorOptions): Tensor;
   newFull(options: TensorOptions & { size: Ints; fillValue: Scalar }): Tensor;
+  newFull(size: Ints, options: TensorOptions & { fillValue: Scalar }): Tensor;
   /** aten::new_ones(Tensor self, SymInt[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor */
   newOnes(size: Ints, options?: TensorOptions): Tensor;
   newOnes(options: TensorOptions & { size: Ints }): Tensor;
@@ -1121,23 +1028,22 @@ export interface TensorMethods {
   /** aten::norm.ScalarOpt_dim_dtype(Tensor self, Scalar? p, int[1] dim, bool keepdim, *, ScalarType dtype) -> Tensor */
   norm(p: Scalar | null, dim: IntOrInts, keepdim: boolean, options: { dtype: DType }): Tensor;
   norm(options: { dtype: DType; p: Scalar | null; dim: IntOrInts; keepdim: boolean }): Tensor;
+  norm(p: Scalar | null, options: { dtype: DType; dim: IntOrInts; keepdim: boolean }): Tensor;
+  norm(p: Scalar | null, dim: IntOrInts, options: { dtype: DType; keepdim: boolean }): Tensor;
   /** aten::norm.ScalarOpt_dim(Tensor self, Scalar? p, int[1] dim, bool keepdim=False) -> Tensor */
   norm(p: Scalar | null, dim: IntOrInts, options?: { keepdim?: boolean | undefined }): Tensor;
   norm(options: { p: Scalar | null; dim: IntOrInts; keepdim?: boolean | undefined }): Tensor;
+  norm(p: Scalar | null, options: { dim: IntOrInts; keepdim?: boolean | undefined }): Tensor;
   /** aten::normal_(Tensor(a!) self, float mean=0., float std=1., *, Generator? generator=None) -> Tensor(a!) */
   normal_(options?: { mean?: number | undefined; std?: number | undefined; generator?: Generator | null | undefined }): this;
   normal_(mean: number, options?: { std?: number | undefined; generator?: Generator | null | undefined }): this;
   normal_(mean: number, std: number, options?: { generator?: Generator | null | undefined }): this;
-  /** aten::not_equal.Tensor(Tensor self, Tensor other) -> Tensor */
-  notEqual(other: Tensor): Tensor;
-  /** aten::not_equal.Scalar(Tensor self, Scalar other) -> Tensor */
-  notEqual(other: Scalar): Tensor;
-  notEqual(options: { other: Scalar }): Tensor;
-  /** aten::not_equal_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  notEqual_(other: Tensor): this;
-  /** aten::not_equal_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  notEqual_(other: Scalar): this;
-  notEqual_(options: { other: Scalar }): this;
+  /** aten::not_equal.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::not_equal.Scalar(Tensor self, Scalar other) -> Tensor */
+  notEqual(other: Tensor | Scalar): Tensor;
+  /** aten::not_equal_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::not_equal_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  notEqual_(other: Tensor | Scalar): this;
   /** aten::orgqr(Tensor self, Tensor input2) -> Tensor */
   orgqr(input2: Tensor): Tensor;
   /** aten::ormqr(Tensor self, Tensor input2, Tensor input3, bool left=True, bool transpose=False) -> Tensor */
@@ -1161,16 +1067,12 @@ export interface TensorMethods {
   polygamma_(options: { n: Int }): this;
   /** aten::positive(Tensor(a) self) -> Tensor(a) */
   positive(): Tensor;
-  /** aten::pow.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor */
-  pow(exponent: Tensor): Tensor;
-  /** aten::pow.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor */
-  pow(exponent: Scalar): Tensor;
-  pow(options: { exponent: Scalar }): Tensor;
-  /** aten::pow_.Tensor(Tensor(a!) self, Tensor exponent) -> Tensor(a!) */
-  pow_(exponent: Tensor): this;
-  /** aten::pow_.Scalar(Tensor(a!) self, Scalar exponent) -> Tensor(a!) */
-  pow_(exponent: Scalar): this;
-  pow_(options: { exponent: Scalar }): this;
+  /** aten::pow.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor
+   * aten::pow.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor */
+  pow(exponent: Tensor | Scalar): Tensor;
+  /** aten::pow_.Tensor(Tensor(a!) self, Tensor exponent) -> Tensor(a!)
+   * aten::pow_.Scalar(Tensor(a!) self, Scalar exponent) -> Tensor(a!) */
+  pow_(exponent: Tensor | Scalar): this;
   /** aten::prelu(Tensor self, Tensor weight) -> Tensor */
   prelu(weight: Tensor): Tensor;
   /** aten::prod(Tensor self, *, ScalarType? dtype=None) -> Tensor */
@@ -1210,6 +1112,7 @@ export interface TensorMethods {
   /** aten::random_.from(Tensor(a!) self, int from, int? to, *, Generator? generator=None) -> Tensor(a!) */
   random_(from: Int, to: Int | null, options?: { generator?: Generator | null | undefined }): this;
   random_(options: { from: Int; to: Int | null; generator?: Generator | null | undefined }): this;
+  random_(from: Int, options: { to: Int | null; generator?: Generator | null | undefined }): this;
   /** aten::random_.to(Tensor(a!) self, int to, *, Generator? generator=None) -> Tensor(a!) */
   random_(to: Int, options?: { generator?: Generator | null | undefined }): this;
   random_(options: { to: Int; generator?: Generator | null | undefined }): this;
@@ -1223,22 +1126,22 @@ export interface TensorMethods {
   relu(): Tensor;
   /** aten::relu_(Tensor(a!) self) -> Tensor(a!) */
   relu_(): this;
-  /** aten::remainder.Tensor(Tensor self, Tensor other) -> Tensor */
-  remainder(other: Tensor): Tensor;
-  /** aten::remainder.Scalar(Tensor self, Scalar other) -> Tensor */
-  remainder(other: Scalar): Tensor;
-  remainder(options: { other: Scalar }): Tensor;
-  /** aten::remainder_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  remainder_(other: Tensor): this;
-  /** aten::remainder_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  remainder_(other: Scalar): this;
-  remainder_(options: { other: Scalar }): this;
+  /** aten::remainder.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::remainder.Scalar(Tensor self, Scalar other) -> Tensor */
+  remainder(other: Tensor | Scalar): Tensor;
+  /** aten::remainder_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::remainder_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  remainder_(other: Tensor | Scalar): this;
   /** aten::renorm(Tensor self, Scalar p, int dim, Scalar maxnorm) -> Tensor */
   renorm(p: Scalar, dim: Int, maxnorm: Scalar): Tensor;
   renorm(options: { p: Scalar; dim: Int; maxnorm: Scalar }): Tensor;
+  renorm(p: Scalar, options: { dim: Int; maxnorm: Scalar }): Tensor;
+  renorm(p: Scalar, dim: Int, options: { maxnorm: Scalar }): Tensor;
   /** aten::renorm_(Tensor(a!) self, Scalar p, int dim, Scalar maxnorm) -> Tensor(a!) */
   renorm_(p: Scalar, dim: Int, maxnorm: Scalar): this;
   renorm_(options: { p: Scalar; dim: Int; maxnorm: Scalar }): this;
+  renorm_(p: Scalar, options: { dim: Int; maxnorm: Scalar }): this;
+  renorm_(p: Scalar, dim: Int, options: { maxnorm: Scalar }): this;
   /** aten::repeat(Tensor self, SymInt[] repeats) -> Tensor */
   repeat(repeats: Ints): Tensor;
   repeat(options: { repeats: Ints }): Tensor;
@@ -1293,45 +1196,73 @@ export interface TensorMethods {
   /** aten::scatter.src(Tensor self, int dim, Tensor index, Tensor src) -> Tensor */
   scatter(dim: Int, index: Tensor, src: Tensor): Tensor;
   scatter(options: { dim: Int; index: Tensor; src: Tensor }): Tensor;
+  scatter(dim: Int, options: { index: Tensor; src: Tensor }): Tensor;
+  scatter(dim: Int, index: Tensor, options: { src: Tensor }): Tensor;
   /** aten::scatter.reduce(Tensor self, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor */
   scatter(dim: Int, index: Tensor, src: Tensor, options: { reduce: string }): Tensor;
   scatter(options: { reduce: string; dim: Int; index: Tensor; src: Tensor }): Tensor;
+  scatter(dim: Int, options: { reduce: string; index: Tensor; src: Tensor }): Tensor;
+  scatter(dim: Int, index: Tensor, options: { reduce: string; src: Tensor }): Tensor;
   /** aten::scatter.value(Tensor self, int dim, Tensor index, Scalar value) -> Tensor */
   scatter(dim: Int, index: Tensor, value: Scalar): Tensor;
   scatter(options: { dim: Int; index: Tensor; value: Scalar }): Tensor;
+  scatter(dim: Int, options: { index: Tensor; value: Scalar }): Tensor;
+  scatter(dim: Int, index: Tensor, options: { value: Scalar }): Tensor;
   /** aten::scatter.value_reduce(Tensor self, int dim, Tensor index, Scalar value, *, str reduce) -> Tensor */
   scatter(dim: Int, index: Tensor, value: Scalar, options: { reduce: string }): Tensor;
   scatter(options: { reduce: string; dim: Int; index: Tensor; value: Scalar }): Tensor;
+  scatter(dim: Int, options: { reduce: string; index: Tensor; value: Scalar }): Tensor;
+  scatter(dim: Int, index: Tensor, options: { reduce: string; value: Scalar }): Tensor;
   /** aten::scatter_.src(Tensor(a!) self, int dim, Tensor index, Tensor src) -> Tensor(a!) */
   scatter_(dim: Int, index: Tensor, src: Tensor): this;
   scatter_(options: { dim: Int; index: Tensor; src: Tensor }): this;
+  scatter_(dim: Int, options: { index: Tensor; src: Tensor }): this;
+  scatter_(dim: Int, index: Tensor, options: { src: Tensor }): this;
   /** aten::scatter_.reduce(Tensor(a!) self, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor(a!) */
   scatter_(dim: Int, index: Tensor, src: Tensor, options: { reduce: string }): this;
   scatter_(options: { reduce: string; dim: Int; index: Tensor; src: Tensor }): this;
+  scatter_(dim: Int, options: { reduce: string; index: Tensor; src: Tensor }): this;
+  scatter_(dim: Int, index: Tensor, options: { reduce: string; src: Tensor }): this;
   /** aten::scatter_.value(Tensor(a!) self, int dim, Tensor index, Scalar value) -> Tensor(a!) */
   scatter_(dim: Int, index: Tensor, value: Scalar): this;
   scatter_(options: { dim: Int; index: Tensor; value: Scalar }): this;
+  scatter_(dim: Int, options: { index: Tensor; value: Scalar }): this;
+  scatter_(dim: Int, index: Tensor, options: { value: Scalar }): this;
   /** aten::scatter_.value_reduce(Tensor(a!) self, int dim, Tensor index, Scalar value, *, str reduce) -> Tensor(a!) */
   scatter_(dim: Int, index: Tensor, value: Scalar, options: { reduce: string }): this;
   scatter_(options: { reduce: string; dim: Int; index: Tensor; value: Scalar }): this;
+  scatter_(dim: Int, options: { reduce: string; index: Tensor; value: Scalar }): this;
+  scatter_(dim: Int, index: Tensor, options: { reduce: string; value: Scalar }): this;
   /** aten::scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor */
   scatterAdd(dim: Int, index: Tensor, src: Tensor): Tensor;
   scatterAdd(options: { dim: Int; index: Tensor; src: Tensor }): Tensor;
+  scatterAdd(dim: Int, options: { index: Tensor; src: Tensor }): Tensor;
+  scatterAdd(dim: Int, index: Tensor, options: { src: Tensor }): Tensor;
   /** aten::scatter_add_(Tensor(a!) self, int dim, Tensor index, Tensor src) -> Tensor(a!) */
   scatterAdd_(dim: Int, index: Tensor, src: Tensor): this;
   scatterAdd_(options: { dim: Int; index: Tensor; src: Tensor }): this;
+  scatterAdd_(dim: Int, options: { index: Tensor; src: Tensor }): this;
+  scatterAdd_(dim: Int, index: Tensor, options: { src: Tensor }): this;
   /** aten::scatter_reduce.two(Tensor self, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> Tensor */
   scatterReduce(dim: Int, index: Tensor, src: Tensor, reduce: string, options?: { includeSelf?: boolean | undefined }): Tensor;
   scatterReduce(options: { dim: Int; index: Tensor; src: Tensor; reduce: string; includeSelf?: boolean | undefined }): Tensor;
+  scatterReduce(dim: Int, options: { index: Tensor; src: Tensor; reduce: string; includeSelf?: boolean | undefined }): Tensor;
+  scatterReduce(dim: Int, index: Tensor, options: { src: Tensor; reduce: string; includeSelf?: boolean | undefined }): Tensor;
+  scatterReduce(dim: Int, index: Tensor, src: Tensor, options: { reduce: string; includeSelf?: boolean | undefined }): Tensor;
   /** aten::scatter_reduce_.two(Tensor(a!) self, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> Tensor(a!) */
   scatterReduce_(dim: Int, index: Tensor, src: Tensor, reduce: string, options?: { includeSelf?: boolean | undefined }): this;
   scatterReduce_(options: { dim: Int; index: Tensor; src: Tensor; reduce: string; includeSelf?: boolean | undefined }): this;
+  scatterReduce_(dim: Int, options: { index: Tensor; src: Tensor; reduce: string; includeSelf?: boolean | undefined }): this;
+  scatterReduce_(dim: Int, index: Tensor, options: { src: Tensor; reduce: string; includeSelf?: boolean | undefined }): this;
+  scatterReduce_(dim: Int, index: Tensor, src: Tensor, options: { reduce: string; includeSelf?: boolean | undefined }): this;
   /** aten::select.int(Tensor(a) self, int dim, SymInt index) -> Tensor(a) */
   select(dim: Int, index: Int): Tensor;
   select(options: { dim: Int; index: Int }): Tensor;
+  select(dim: Int, options: { index: Int }): Tensor;
   /** aten::select_scatter(Tensor self, Tensor src, int dim, SymInt index) -> Tensor */
   selectScatter(src: Tensor, dim: Int, index: Int): Tensor;
   selectScatter(src: Tensor, options: { dim: Int; index: Int }): Tensor;
+  selectScatter(src: Tensor, dim: Int, options: { index: Int }): Tensor;
   /** aten::sgn(Tensor self) -> Tensor */
   sgn(): Tensor;
   /** aten::sgn_(Tensor(a!) self) -> Tensor(a!) */
@@ -1387,9 +1318,13 @@ export interface TensorMethods {
   /** aten::sparse_resize_(Tensor(a!) self, int[] size, int sparse_dim, int dense_dim) -> Tensor(a!) */
   sparseResize_(size: Ints, sparseDim: Int, denseDim: Int): this;
   sparseResize_(options: { size: Ints; sparseDim: Int; denseDim: Int }): this;
+  sparseResize_(size: Ints, options: { sparseDim: Int; denseDim: Int }): this;
+  sparseResize_(size: Ints, sparseDim: Int, options: { denseDim: Int }): this;
   /** aten::sparse_resize_and_clear_(Tensor(a!) self, int[] size, int sparse_dim, int dense_dim) -> Tensor(a!) */
   sparseResizeAndClear_(size: Ints, sparseDim: Int, denseDim: Int): this;
   sparseResizeAndClear_(options: { size: Ints; sparseDim: Int; denseDim: Int }): this;
+  sparseResizeAndClear_(size: Ints, options: { sparseDim: Int; denseDim: Int }): this;
+  sparseResizeAndClear_(size: Ints, sparseDim: Int, options: { denseDim: Int }): this;
   /** aten::split.Tensor(Tensor(a -> *) self, SymInt split_size, int dim=0) -> Tensor(a)[] */
   split(splitSize: Int, options?: { dim?: Int | undefined }): Tensor[];
   split(splitSize: Int, dim: Int): Tensor[];
@@ -1450,30 +1385,18 @@ export interface TensorMethods {
   stft(nFft: Int, hopLength: Int | null, winLength: Int | null, options?: { window?: Tensor | null | undefined; normalized?: boolean | undefined; onesided?: boolean | null | undefined; returnComplex?: boolean | null | undefined; alignToWindow?: boolean | null | undefined }): Tensor;
   stft(nFft: Int, hopLength: Int | null, winLength: Int | null, window: Tensor | null, options?: { normalized?: boolean | undefined; onesided?: boolean | null | undefined; returnComplex?: boolean | null | undefined; alignToWindow?: boolean | null | undefined }): Tensor;
   stft(options: { nFft: Int; hopLength?: Int | null | undefined; winLength?: Int | null | undefined; window?: Tensor | null | undefined; normalized?: boolean | undefined; onesided?: boolean | null | undefined; returnComplex?: boolean | null | undefined; alignToWindow?: boolean | null | undefined }): Tensor;
-  /** aten::sub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor */
-  sub(other: Tensor, options?: { alpha?: Scalar | undefined }): Tensor;
-  /** aten::sub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor */
-  sub(other: Scalar, options?: { alpha?: Scalar | undefined }): Tensor;
-  sub(other: Scalar, alpha: Scalar): Tensor;
-  sub(options: { other: Scalar; alpha?: Scalar | undefined }): Tensor;
-  /** aten::sub_.Tensor(Tensor(a!) self, Tensor other, *, Scalar alpha=1) -> Tensor(a!) */
-  sub_(other: Tensor, options?: { alpha?: Scalar | undefined }): this;
-  /** aten::sub_.Scalar(Tensor(a!) self, Scalar other, Scalar alpha=1) -> Tensor(a!) */
-  sub_(other: Scalar, options?: { alpha?: Scalar | undefined }): this;
-  sub_(other: Scalar, alpha: Scalar): this;
-  sub_(options: { other: Scalar; alpha?: Scalar | undefined }): this;
-  /** aten::subtract.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor */
-  subtract(other: Tensor, options?: { alpha?: Scalar | undefined }): Tensor;
-  /** aten::subtract.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor */
-  subtract(other: Scalar, options?: { alpha?: Scalar | undefined }): Tensor;
-  subtract(other: Scalar, alpha: Scalar): Tensor;
-  subtract(options: { other: Scalar; alpha?: Scalar | undefined }): Tensor;
-  /** aten::subtract_.Tensor(Tensor(a!) self, Tensor other, *, Scalar alpha=1) -> Tensor(a!) */
-  subtract_(other: Tensor, options?: { alpha?: Scalar | undefined }): this;
-  /** aten::subtract_.Scalar(Tensor(a!) self, Scalar other, Scalar alpha=1) -> Tensor(a!) */
-  subtract_(other: Scalar, options?: { alpha?: Scalar | undefined }): this;
-  subtract_(other: Scalar, alpha: Scalar): this;
-  subtract_(options: { other: Scalar; alpha?: Scalar | undefined }): this;
+  /** aten::sub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor
+   * aten::sub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor */
+  sub(other: Tensor | Scalar, options?: { alpha?: Scalar | undefined }): Tensor;
+  /** aten::sub_.Tensor(Tensor(a!) self, Tensor other, *, Scalar alpha=1) -> Tensor(a!)
+   * aten::sub_.Scalar(Tensor(a!) self, Scalar other, Scalar alpha=1) -> Tensor(a!) */
+  sub_(other: Tensor | Scalar, options?: { alpha?: Scalar | undefined }): this;
+  /** aten::subtract.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor
+   * aten::subtract.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor */
+  subtract(other: Tensor | Scalar, options?: { alpha?: Scalar | undefined }): Tensor;
+  /** aten::subtract_.Tensor(Tensor(a!) self, Tensor other, *, Scalar alpha=1) -> Tensor(a!)
+   * aten::subtract_.Scalar(Tensor(a!) self, Scalar other, Scalar alpha=1) -> Tensor(a!) */
+  subtract_(other: Tensor | Scalar, options?: { alpha?: Scalar | undefined }): this;
   /** aten::sum(Tensor self, *, ScalarType? dtype=None) -> Tensor */
   sum(options?: { dtype?: DType | null | undefined }): Tensor;
   /** aten::sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor */
@@ -1488,15 +1411,19 @@ export interface TensorMethods {
   /** aten::swapaxes(Tensor(a) self, int axis0, int axis1) -> Tensor(a) */
   swapaxes(axis0: Int, axis1: Int): Tensor;
   swapaxes(options: { axis0: Int; axis1: Int }): Tensor;
+  swapaxes(axis0: Int, options: { axis1: Int }): Tensor;
   /** aten::swapaxes_(Tensor(a!) self, int axis0, int axis1) -> Tensor(a!) */
   swapaxes_(axis0: Int, axis1: Int): this;
   swapaxes_(options: { axis0: Int; axis1: Int }): this;
+  swapaxes_(axis0: Int, options: { axis1: Int }): this;
   /** aten::swapdims(Tensor(a) self, int dim0, int dim1) -> Tensor(a) */
   swapdims(dim0: Int, dim1: Int): Tensor;
   swapdims(options: { dim0: Int; dim1: Int }): Tensor;
+  swapdims(dim0: Int, options: { dim1: Int }): Tensor;
   /** aten::swapdims_(Tensor(a!) self, int dim0, int dim1) -> Tensor(a!) */
   swapdims_(dim0: Int, dim1: Int): this;
   swapdims_(options: { dim0: Int; dim1: Int }): this;
+  swapdims_(dim0: Int, options: { dim1: Int }): this;
   /** aten::t(Tensor(a) self) -> Tensor(a) */
   t(): Tensor;
   /** aten::t_(Tensor(a!) self) -> Tensor(a!) */
@@ -1565,9 +1492,11 @@ export interface TensorMethods {
   /** aten::transpose.int(Tensor(a) self, int dim0, int dim1) -> Tensor(a) */
   transpose(dim0: Int, dim1: Int): Tensor;
   transpose(options: { dim0: Int; dim1: Int }): Tensor;
+  transpose(dim0: Int, options: { dim1: Int }): Tensor;
   /** aten::transpose_(Tensor(a!) self, int dim0, int dim1) -> Tensor(a!) */
   transpose_(dim0: Int, dim1: Int): this;
   transpose_(options: { dim0: Int; dim1: Int }): this;
+  transpose_(dim0: Int, options: { dim1: Int }): this;
   /** aten::triangular_solve(Tensor self, Tensor A, bool upper=True, bool transpose=False, bool unitriangular=False) -> (Tensor solution, Tensor cloned_coefficient) */
   triangularSolve(A: Tensor, options?: { upper?: boolean | undefined; transpose?: boolean | undefined; unitriangular?: boolean | undefined }): SolutionClonedCoefficient;
   /** aten::tril(Tensor self, SymInt diagonal=0) -> Tensor */
@@ -1582,16 +1511,12 @@ export interface TensorMethods {
   /** aten::triu_(Tensor(a!) self, SymInt diagonal=0) -> Tensor(a!) */
   triu_(options?: { diagonal?: Int | undefined }): this;
   triu_(diagonal: Int): this;
-  /** aten::true_divide.Tensor(Tensor self, Tensor other) -> Tensor */
-  trueDivide(other: Tensor): Tensor;
-  /** aten::true_divide.Scalar(Tensor self, Scalar other) -> Tensor */
-  trueDivide(other: Scalar): Tensor;
-  trueDivide(options: { other: Scalar }): Tensor;
-  /** aten::true_divide_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  trueDivide_(other: Tensor): this;
-  /** aten::true_divide_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  trueDivide_(other: Scalar): this;
-  trueDivide_(options: { other: Scalar }): this;
+  /** aten::true_divide.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::true_divide.Scalar(Tensor self, Scalar other) -> Tensor */
+  trueDivide(other: Tensor | Scalar): Tensor;
+  /** aten::true_divide_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::true_divide_.Scalar(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  trueDivide_(other: Tensor | Scalar): this;
   /** aten::trunc(Tensor self) -> Tensor */
   trunc(): Tensor;
   /** aten::trunc_(Tensor(a!) self) -> Tensor(a!) */
@@ -1604,9 +1529,12 @@ export interface TensorMethods {
   /** aten::unflatten.int(Tensor(a) self, int dim, SymInt[] sizes) -> Tensor(a) */
   unflatten(dim: Int, sizes: Ints): Tensor;
   unflatten(options: { dim: Int; sizes: Ints }): Tensor;
+  unflatten(dim: Int, options: { sizes: Ints }): Tensor;
   /** aten::unfold(Tensor(a) self, int dimension, int size, int step) -> Tensor(a) */
   unfold(dimension: Int, size: Int, step: Int): Tensor;
   unfold(options: { dimension: Int; size: Int; step: Int }): Tensor;
+  unfold(dimension: Int, options: { size: Int; step: Int }): Tensor;
+  unfold(dimension: Int, size: Int, options: { step: Int }): Tensor;
   /** aten::uniform_(Tensor(a!) self, float from=0., float to=1., *, Generator? generator=None) -> Tensor(a!) */
   uniform_(options?: { from?: number | undefined; to?: number | undefined; generator?: Generator | null | undefined }): this;
   uniform_(from: number, options?: { to?: number | undefined; generator?: Generator | null | undefined }): this;
@@ -1657,21 +1585,15 @@ export interface TensorMethods {
   vsplit(indices: Ints): Tensor[];
   vsplit(options: { indices: Ints }): Tensor[];
   vsplit(...indices: Int[]): Tensor[];
-  /** aten::where.self(Tensor condition, Tensor self, Tensor other) -> Tensor */
-  where(condition: Tensor, other: Tensor): Tensor;
-  /** aten::where.ScalarOther(Tensor condition, Tensor self, Scalar other) -> Tensor */
-  where(condition: Tensor, other: Scalar): Tensor;
-  where(condition: Tensor, options: { other: Scalar }): Tensor;
-  /** aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor */
-  xlogy(other: Tensor): Tensor;
-  /** aten::xlogy.Scalar_Other(Tensor self, Scalar other) -> Tensor */
-  xlogy(other: Scalar): Tensor;
-  xlogy(options: { other: Scalar }): Tensor;
-  /** aten::xlogy_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!) */
-  xlogy_(other: Tensor): this;
-  /** aten::xlogy_.Scalar_Other(Tensor(a!) self, Scalar other) -> Tensor(a!) */
-  xlogy_(other: Scalar): this;
-  xlogy_(options: { other: Scalar }): this;
+  /** aten::where.self(Tensor condition, Tensor self, Tensor other) -> Tensor
+   * aten::where.ScalarOther(Tensor condition, Tensor self, Scalar other) -> Tensor */
+  where(condition: Tensor, other: Tensor | Scalar): Tensor;
+  /** aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::xlogy.Scalar_Other(Tensor self, Scalar other) -> Tensor */
+  xlogy(other: Tensor | Scalar): Tensor;
+  /** aten::xlogy_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)
+   * aten::xlogy_.Scalar_Other(Tensor(a!) self, Scalar other) -> Tensor(a!) */
+  xlogy_(other: Tensor | Scalar): this;
   /** aten::zero_(Tensor(a!) self) -> Tensor(a!) */
   zero_(): this;
 }

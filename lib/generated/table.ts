@@ -516,9 +516,9 @@ acos ->out
 acos_ -
 acosh ->out
 acosh_ -
-adaptive_avg_pool1d -
+adaptive_avg_pool1d ->out
 adaptive_max_pool1d -
-add Tensor>out Scalar
+add Tensor>out Scalar>Scalar_out
 addbmm ->out
 addcdiv ->out
 addcmul ->out
@@ -527,7 +527,7 @@ addmv ->out
 addmv_ -
 addr ->out
 adjoint -
-affine_grid_generator -
+affine_grid_generator ->out
 alias_copy ->out
 all ->all_out dims>dims_out dim>out
 allclose -
@@ -538,7 +538,7 @@ amin ->out
 aminmax ->out
 angle ->out
 any ->all_out dims>dims_out dim>out
-arange ->out start start_step>start_out
+arange - start start_step
 arccos ->out
 arccos_ -
 arccosh ->out
@@ -559,7 +559,7 @@ argwhere -
 as_strided -
 as_strided_ -
 as_strided_copy ->out
-as_strided_scatter -
+as_strided_scatter ->out
 asin ->out
 asin_ -
 asinh ->out
@@ -572,34 +572,34 @@ atanh_ -
 atleast_1d - Sequence
 atleast_2d - Sequence
 atleast_3d - Sequence
-avg_pool1d -
+avg_pool1d ->out
 baddbmm ->out dtype>dtype_out
 bartlett_window - periodic
 batch_norm -
-batch_norm_backward_elemt -
-batch_norm_backward_reduce -
+batch_norm_backward_elemt ->out
+batch_norm_backward_reduce ->out
 batch_norm_elemt ->out
-batch_norm_gather_stats -
-batch_norm_gather_stats_with_counts -
-batch_norm_stats -
-batch_norm_update_stats -
+batch_norm_gather_stats ->out
+batch_norm_gather_stats_with_counts ->out
+batch_norm_stats ->out
+batch_norm_update_stats ->out
 bernoulli ->out p
 bilinear -
-binary_cross_entropy_with_logits -
-bincount -
-binomial -
-bitwise_and Tensor>Tensor_out Scalar_Tensor Scalar>Scalar_out
-bitwise_left_shift Tensor>Tensor_out Scalar_Tensor Tensor_Scalar>Tensor_Scalar_out
+binary_cross_entropy_with_logits ->out
+bincount ->out
+binomial ->out
+bitwise_and Tensor>Tensor_out Scalar_Tensor>Scalar_Tensor_out Scalar>Scalar_out
+bitwise_left_shift Tensor>Tensor_out Scalar_Tensor>Scalar_Tensor_out Tensor_Scalar>Tensor_Scalar_out
 bitwise_not ->out
-bitwise_or Tensor>Tensor_out Scalar_Tensor Scalar>Scalar_out
-bitwise_right_shift Tensor>Tensor_out Scalar_Tensor Tensor_Scalar>Tensor_Scalar_out
-bitwise_xor Tensor>Tensor_out Scalar_Tensor Scalar>Scalar_out
+bitwise_or Tensor>Tensor_out Scalar_Tensor>Scalar_Tensor_out Scalar>Scalar_out
+bitwise_right_shift Tensor>Tensor_out Scalar_Tensor>Scalar_Tensor_out Tensor_Scalar>Tensor_Scalar_out
+bitwise_xor Tensor>Tensor_out Scalar_Tensor>Scalar_Tensor_out Scalar>Scalar_out
 blackman_window - periodic
-block_diag -
+block_diag ->out
 bmm ->out dtype>dtype_out
 broadcast_tensors -
 broadcast_to -
-bucketize Tensor>Tensor_out Scalar
+bucketize Tensor>Tensor_out Scalar>Scalar_out
 can_cast -
 cartesian_prod -
 cat ->out
@@ -607,10 +607,10 @@ ccol_indices_copy ->out
 cdist -
 ceil ->out
 ceil_ -
-celu -
+celu ->out
 celu_ -
 chain_matmul ->out
-channel_shuffle -
+channel_shuffle ->out
 cholesky ->out
 cholesky_inverse ->out
 cholesky_solve ->out
@@ -624,7 +624,7 @@ clamp_min Tensor>Tensor_out ->out
 clamp_min_ Tensor -
 clip Tensor>Tensor_out ->out
 clip_ Tensor -
-clone -
+clone ->out
 col_indices_copy ->out
 column_stack ->out
 combinations -
@@ -634,15 +634,15 @@ concatenate ->out
 conj -
 conj_physical ->out
 conj_physical_ -
-constant_pad_nd -
+constant_pad_nd ->out
 conv1d - padding
 conv2d - padding
 conv3d - padding
-conv_tbc -
+conv_tbc ->out
 conv_transpose1d -
 conv_transpose2d input
 conv_transpose3d input
-convolution -
+convolution ->out
 copysign Tensor>out Scalar>Scalar_out
 corrcoef -
 cos ->out
@@ -651,18 +651,18 @@ cosh ->out
 cosh_ -
 cosine_embedding_loss -
 cosine_similarity -
-count_nonzero - dim_IntList
+count_nonzero ->out dim_IntList>dim_IntList_out
 cov -
 cross ->out
 crow_indices_copy ->out
 ctc_loss IntList Tensor
-cudnn_affine_grid_generator -
+cudnn_affine_grid_generator ->out
 cudnn_batch_norm ->out
 cudnn_convolution ->out
-cudnn_convolution_add_relu -
-cudnn_convolution_relu -
-cudnn_convolution_transpose -
-cudnn_grid_sampler -
+cudnn_convolution_add_relu ->out
+cudnn_convolution_relu ->out
+cudnn_convolution_transpose ->out
+cudnn_grid_sampler ->out
 cudnn_is_acceptable -
 cummax ->out
 cummin ->out
@@ -671,31 +671,31 @@ cumsum ->out
 cumulative_trapezoid x dx
 deg2rad ->out
 deg2rad_ -
-dequantize self tensors
+dequantize self>self_out tensors>tensors_out
 det -
 detach -
 detach_ -
 detach_copy ->out
 diag ->out
-diag_embed -
+diag_embed ->out
 diagflat -
 diagonal -
 diagonal_copy ->out
-diagonal_scatter -
+diagonal_scatter ->out
 diff ->out
 digamma ->out
-dist -
-div Tensor>out Tensor_mode>out_mode Scalar Scalar_mode
+dist ->out
+div Tensor>out Tensor_mode>out_mode Scalar>Scalar_out Scalar_mode>Scalar_mode_out
 divide Tensor>out Tensor_mode>out_mode Scalar Scalar_mode
 dot ->out
 dropout -
 dropout_ -
 dsplit int array
 dstack ->out
-embedding -
+embedding ->out
 embedding_bag padding_idx -
 embedding_renorm_ -
-empty memory_format>out
+empty memory_format
 empty_like -
 empty_permuted -
 empty_quantized -
@@ -714,7 +714,7 @@ exp_ -
 expand_copy ->out
 expm1 ->out
 expm1_ -
-eye ->out m>m_out
+eye - m
 fake_quantize_per_channel_affine -
 fake_quantize_per_tensor_affine tensor_qparams -
 fbgemm_linear_fp16_weight - out
@@ -728,18 +728,18 @@ feature_alpha_dropout -
 feature_alpha_dropout_ -
 feature_dropout -
 feature_dropout_ -
-fill Tensor Scalar
+fill Tensor>Tensor_out Scalar>Scalar_out
 fill_ Tensor Scalar
 fix ->out
 fix_ -
 flatten using_ints
-flip -
+flip ->out
 fliplr -
 flipud -
 float_power Tensor_Tensor>Tensor_Tensor_out Scalar>Scalar_out Tensor_Scalar>Tensor_Scalar_out
 floor ->out
 floor_ -
-floor_divide ->out Scalar
+floor_divide ->out Scalar>Scalar_out
 fmax ->out
 fmin ->out
 fmod Tensor>Tensor_out Scalar>Scalar_out
@@ -759,8 +759,8 @@ gradient array scalararray scalarint scalarrayint scalarrayarray tensorarrayint 
 greater Tensor>Tensor_out Scalar>Scalar_out
 greater_equal Tensor>Tensor_out Scalar>Scalar_out
 grid_sampler -
-grid_sampler_2d -
-grid_sampler_3d -
+grid_sampler_2d ->out
+grid_sampler_3d ->out
 group_norm -
 gru data input
 gru_cell -
@@ -785,15 +785,15 @@ igammac ->out
 imag -
 index_add ->out
 index_copy ->out
-index_fill int_Tensor int_Scalar
-index_put -
+index_fill int_Tensor>int_Tensor_out int_Scalar>int_Scalar_out
+index_put ->out
 index_put_ -
 index_reduce ->out
 index_select ->out
 indices_copy ->out
 inner ->out
 instance_norm -
-int_repr -
+int_repr ->out
 inverse ->out
 is_complex -
 is_conj -
@@ -808,8 +808,8 @@ is_vulkan_available -
 isclose -
 isfinite -
 isin Tensor_Tensor>Tensor_Tensor_out Scalar_Tensor>Scalar_Tensor_out Tensor_Scalar>Tensor_Scalar_out
-isinf -
-isnan -
+isinf ->out
+isnan ->out
 isneginf ->out
 isposinf ->out
 isreal -
@@ -828,7 +828,7 @@ lerp Tensor>Tensor_out Scalar>Scalar_out
 less Tensor>Tensor_out Scalar>Scalar_out
 less_equal Tensor>Tensor_out Scalar>Scalar_out
 lgamma ->out
-linspace Tensor_Tensor>Tensor_Tensor_out Scalar_Tensor>Scalar_Tensor_out Tensor_Scalar>Tensor_Scalar_out ->out
+linspace Tensor_Tensor Scalar_Tensor Tensor_Scalar -
 log ->out
 log10 ->out
 log10_ -
@@ -848,7 +848,7 @@ logical_or ->out
 logical_xor ->out
 logit ->out
 logit_ -
-logspace Tensor_Tensor>Tensor_Tensor_out Scalar_Tensor>Scalar_Tensor_out Tensor_Scalar>Tensor_Scalar_out ->out
+logspace Tensor_Tensor Scalar_Tensor Tensor_Scalar -
 logsumexp ->out
 lstm data input
 lstm_cell -
@@ -856,8 +856,8 @@ lt Tensor>Tensor_out Scalar>Scalar_out
 lu_solve ->out
 lu_unpack ->out
 margin_ranking_loss -
-masked_fill Tensor Scalar
-masked_scatter -
+masked_fill Tensor>Tensor_out Scalar>Scalar_out
+masked_scatter ->out
 masked_select ->out
 matmul ->out
 matrix_exp -
@@ -869,30 +869,30 @@ max_pool2d -
 max_pool3d -
 maximum ->out
 mean ->dtype_out dim>out
-median - dim>dim_values
+median ->out dim>dim_values
 meshgrid - indexing
 min ->unary_out other>out dim>dim_min
 minimum ->out
-miopen_batch_norm -
-miopen_convolution -
+miopen_batch_norm ->out
+miopen_convolution ->out
 miopen_convolution_add_relu -
 miopen_convolution_relu -
-miopen_convolution_transpose -
-miopen_ctc_loss - Tensor
-miopen_depthwise_convolution -
-miopen_rnn -
+miopen_convolution_transpose ->out
+miopen_ctc_loss ->out Tensor
+miopen_depthwise_convolution ->out
+miopen_rnn ->out
 mkldnn_adaptive_avg_pool2d ->out
-mkldnn_convolution -
-mkldnn_linear_backward_weights -
-mkldnn_max_pool2d -
-mkldnn_max_pool3d -
-mkldnn_rnn_layer -
+mkldnn_convolution ->out
+mkldnn_linear_backward_weights ->out
+mkldnn_max_pool2d ->out
+mkldnn_max_pool3d ->out
+mkldnn_rnn_layer ->out
 mm ->out dtype>dtype_out
 mode ->values
 moveaxis int intlist
 movedim int intlist
 msort ->out
-mul Tensor>out Scalar
+mul Tensor>out Scalar>Scalar_out
 multinomial ->out
 multiply Tensor>out Scalar
 mv ->out
@@ -900,17 +900,17 @@ mvlgamma ->out
 nan_to_num ->out
 nan_to_num_ -
 nanmean ->out
-nanmedian - dim>dim_values
+nanmedian ->out dim>dim_values
 nanquantile ->out scalar>scalar_out
 nansum ->out
 narrow Tensor -
 narrow_copy ->out
 native_batch_norm ->out
 native_channel_shuffle -
-native_dropout -
-native_group_norm -
-native_layer_norm -
-native_norm - ScalarOpt_dim_dtype
+native_dropout ->out
+native_group_norm ->out
+native_layer_norm ->out
+native_norm ->out ScalarOpt_dim_dtype>ScalarOpt_dim_dtype_out
 ne Tensor>Tensor_out Scalar>Scalar_out
 neg ->out
 neg_ -
@@ -919,12 +919,12 @@ negative_ -
 nextafter ->out
 nonzero ->out
 nonzero_static ->out
-norm Scalar ScalarOpt_dtype ScalarOpt_dim_dtype>dtype_out ScalarOpt_dim>out
+norm Scalar>Scalar_out ScalarOpt_dtype>ScalarOpt_dtype_out ScalarOpt_dim_dtype>dtype_out ScalarOpt_dim>out
 norm_except_dim -
-normal Tensor_Tensor>Tensor_Tensor_out Tensor_float>Tensor_float_out float_Tensor>float_Tensor_out float_float>float_float_out
+normal Tensor_Tensor>Tensor_Tensor_out Tensor_float>Tensor_float_out float_Tensor>float_Tensor_out float_float
 not_equal Tensor>Tensor_out Scalar>Scalar_out
 nuclear_norm dim>dim_out ->out
-ones ->out
+ones -
 ones_like -
 orgqr ->out
 ormqr ->out
@@ -934,54 +934,54 @@ pdist -
 permute -
 permute_copy ->out
 pinverse -
-pixel_shuffle -
-pixel_unshuffle -
-poisson -
+pixel_shuffle ->out
+pixel_unshuffle ->out
+poisson ->out
 poisson_nll_loss -
 polar ->out
 polygamma ->out
 positive -
 pow Tensor_Tensor>Tensor_Tensor_out Scalar>Scalar_out Tensor_Scalar>Tensor_Scalar_out
 prelu -
-prod - dim_int>int_out
+prod ->out dim_int>int_out
 promote_types -
-put -
+put ->out
 q_per_channel_axis -
-q_per_channel_scales -
-q_per_channel_zero_points -
+q_per_channel_scales ->out
+q_per_channel_zero_points ->out
 q_scale -
 q_zero_point -
 qr ->Q
 quantile ->out scalar>scalar_out
-quantize_per_channel -
-quantize_per_tensor tensor_qparams - tensors
-quantize_per_tensor_dynamic -
-quantized_batch_norm -
+quantize_per_channel ->out
+quantize_per_tensor tensor_qparams>tensor_qparams_out ->out tensors>tensors_out
+quantize_per_tensor_dynamic ->out
+quantized_batch_norm ->out
 quantized_gru_cell -
 quantized_lstm_cell -
-quantized_max_pool1d -
-quantized_max_pool2d -
-quantized_max_pool3d -
+quantized_max_pool1d ->out
+quantized_max_pool2d ->out
+quantized_max_pool3d ->out
 quantized_rnn_relu_cell -
 quantized_rnn_tanh_cell -
 rad2deg ->out
 rad2deg_ -
-rand generator>generator_out ->out
+rand generator -
 rand_like generator -
-randint generator>generator_out ->out low_generator>low_generator_out low>low_out
+randint generator - low_generator low
 randint_like low_generator_dtype low_dtype Tensor_generator Tensor generator -
-randn generator>generator_out ->out
+randn generator -
 randn_like generator -
-randperm generator>generator_out ->out
+randperm generator -
 ravel -
 real -
 reciprocal ->out
 reciprocal_ -
-relu -
+relu ->out
 relu_ -
-remainder Tensor>Tensor_out Scalar_Tensor Scalar>Scalar_out
+remainder Tensor>Tensor_out Scalar_Tensor>Scalar_Tensor_out Scalar>Scalar_out
 renorm ->out
-repeat_interleave self_Tensor Tensor self_int
+repeat_interleave self_Tensor Tensor>Tensor_out self_int
 reshape -
 resize_as_ -
 resize_as_sparse_ -
@@ -993,8 +993,8 @@ rnn_relu data input
 rnn_relu_cell -
 rnn_tanh data input
 rnn_tanh_cell -
-roll -
-rot90 -
+roll ->out
+rot90 ->out
 round ->out decimals>decimals_out
 round_ - decimals
 row_indices_copy ->out
@@ -1003,16 +1003,16 @@ rrelu -
 rrelu_ -
 rsqrt ->out
 rsqrt_ -
-rsub Tensor Scalar
+rsub Tensor>Tensor_out Scalar>Scalar_out
 scalar_tensor -
 scatter src>src_out reduce>reduce_out value>value_out value_reduce>value_reduce_out
 scatter_add ->out
 scatter_reduce two>two_out
 searchsorted Tensor>Tensor_out Scalar>Scalar_out
-segment_reduce -
+segment_reduce ->out
 select int
 select_copy int>int_out
-select_scatter -
+select_scatter ->out
 selu -
 selu_ -
 sgn ->out
@@ -1046,11 +1046,11 @@ squeeze_copy ->out dim>dim_out dims>dims_out
 sspaddmm ->out
 stack ->out
 std dim>out correction>correction_out -
-std_mean dim correction -
+std_mean dim correction>correction_out -
 stft center -
-sub Tensor>out Scalar
+sub Tensor>out Scalar>Scalar_out
 subtract Tensor>out Scalar
-sum - dim_IntList>IntList_out
+sum ->out dim_IntList>IntList_out
 svd ->U
 swapaxes -
 swapdims -
@@ -1070,7 +1070,7 @@ threshold ->out
 threshold_ -
 tile -
 topk ->values
-trace -
+trace ->out
 transpose int
 transpose_copy int>int_out
 trapezoid x dx
@@ -1088,16 +1088,16 @@ unbind int
 unbind_copy int>int_out
 unflatten int
 unfold_copy ->out
-unique_dim -
+unique_dim ->out
 unsafe_chunk -
-unsafe_split Tensor
-unsafe_split_with_sizes -
+unsafe_split Tensor>Tensor_out
+unsafe_split_with_sizes ->out
 unsqueeze -
 unsqueeze_copy ->out
 values_copy ->out
 vander -
 var dim>out correction>correction_out -
-var_mean dim correction -
+var_mean dim correction>correction_out -
 vdot ->out
 view_as_complex -
 view_as_complex_copy ->out
@@ -1110,7 +1110,7 @@ where - self>self_out ScalarSelf ScalarOther Scalar
 xlogy Tensor>OutTensor Scalar_Self>OutScalar_Self Scalar_Other>OutScalar_Other
 xlogy_ Tensor Scalar_Other
 zero_ -
-zeros ->out
+zeros -
 zeros_like -
 `;
 
@@ -1124,7 +1124,7 @@ avg_pool2d ->out
 avg_pool3d ->out
 binary_cross_entropy ->out
 col2im ->out
-conv_depthwise3d -
+conv_depthwise3d ->out
 cross_entropy_loss -
 elu ->out
 elu_ -
@@ -1153,9 +1153,9 @@ max_unpool2d ->out
 max_unpool3d ->out
 mish ->out
 mish_ -
-mkldnn_linear -
-mkldnn_reorder_conv2d_weight -
-mkldnn_reorder_conv3d_weight -
+mkldnn_linear ->out
+mkldnn_reorder_conv2d_weight ->out
+mkldnn_reorder_conv3d_weight ->out
 mse_loss ->out
 multi_margin_loss ->out
 multilabel_margin_loss ->out
@@ -1179,8 +1179,8 @@ scaled_dot_product_attention -
 silu ->out
 silu_ -
 slow_conv3d ->out
-slow_conv_dilated2d -
-slow_conv_dilated3d -
+slow_conv_dilated2d ->out
+slow_conv_dilated3d ->out
 slow_conv_transpose2d ->out
 slow_conv_transpose3d ->out
 smooth_l1_loss ->out
@@ -1190,10 +1190,10 @@ softshrink ->out
 thnn_conv2d ->out
 unflatten_dense_tensors -
 upsample_bicubic2d vec ->out
-upsample_bilinear2d vec ->out
+upsample_bilinear2d vec>vec_out ->out
 upsample_linear1d vec ->out
 upsample_nearest1d vec ->out
-upsample_nearest2d vec ->out
+upsample_nearest2d vec>vec_out ->out
 upsample_nearest3d vec ->out
 upsample_trilinear3d vec ->out
 `;
@@ -1223,7 +1223,7 @@ linalg_lu_factor:luFactor ->out
 linalg_lu_factor_ex:luFactorEx ->out
 linalg_lu_solve:luSolve ->out
 linalg_matmul:matmul ->out
-linalg_matrix_exp:matrixExp -
+linalg_matrix_exp:matrixExp ->out
 linalg_matrix_norm:matrixNorm ->out str_ord>str_ord_out
 linalg_matrix_power:matrixPower ->out
 linalg_matrix_rank:matrixRank atol_rtol_tensor>atol_rtol_tensor_out atol_rtol_float>atol_rtol_float_out tol_tensor>out_tol_tensor ->out
@@ -1248,7 +1248,7 @@ linalg_vector_norm:vectorNorm ->out
 export const FFT = `
 fft_fft:fft ->out
 fft_fft2:fft2 ->out
-fft_fftfreq:fftfreq ->out
+fft_fftfreq:fftfreq -
 fft_fftn:fftn ->out
 fft_fftshift:fftshift -
 fft_hfft:hfft ->out
@@ -1266,7 +1266,7 @@ fft_irfft2:irfft2 ->out
 fft_irfftn:irfftn ->out
 fft_rfft:rfft ->out
 fft_rfft2:rfft2 ->out
-fft_rfftfreq:rfftfreq ->out
+fft_rfftfreq:rfftfreq -
 fft_rfftn:rfftn ->out
 `;
 
