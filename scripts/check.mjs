@@ -3,10 +3,11 @@ import path from "node:path";
 import { checkTrackedFiles } from "./check-tracked-files.mjs";
 import { run, runModule } from "./process.mjs";
 
+const colors = `--colors=${process.stdout.isTTY ? "force" : "off"}`;
 const steps = [
   [
     "format and lint (biome)",
-    () => runModule("@biomejs/biome/bin/biome", ["ci", "--error-on-warnings", "."]),
+    () => runModule("@biomejs/biome/bin/biome", ["ci", "--error-on-warnings", colors, "."]),
   ],
   ["types (tsc)", () => runModule("typescript/bin/tsc", ["--noEmit"])],
   [

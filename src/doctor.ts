@@ -68,7 +68,10 @@ function checkPlatform(): Check {
   const glibc = glibcVersion();
   const detail = `${process.platform}-${process.arch}${glibc === null ? "" : `, glibc ${glibc}`}`;
   const unsupported = unsupportedPlatform();
-  return unsupported === null ? ok("Platform", detail) : problem("Platform", detail, unsupported);
+  if (unsupported === null) return ok("Platform", detail);
+  // A libtorch of the user's own making may well be there.
+  const own = process.env.WAVEGPT_LIBTORCH || process.env.LIBTORCH;
+  return own ? note("Platform", detail, unsupported) : problem("Platform", detail, unsupported);
 }
 
 function checkProcessor(): Check {

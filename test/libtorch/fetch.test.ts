@@ -103,17 +103,21 @@ function startLocating(extra: NodeJS.ProcessEnv = {}) {
     detached: true, // a group of its own: ended together with its pip
   });
   running.push(child);
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text) => (stdout += text));
-  child.stderr.setEncoding("utf8").on("data", (text) => (stderr += text));
+  const stdout: string[] = [];
+  const stderr: string[] = [];
+  child.stdout.setEncoding("utf8").on("data", (text) => stdout.push(text));
+  child.stderr.setEncoding("utf8").on("data", (text) => stderr.push(text));
   const done = new Promise<{
     status: number | null;
     found: { directory: string; build: string } | null;
     stderr: string;
   }>((resolve) => {
     child.on("close", (status) => {
-      resolve({ status, found: status === 0 ? JSON.parse(stdout) : null, stderr });
+      resolve({
+        status,
+        found: status === 0 ? JSON.parse(stdout.join("")) : null,
+        stderr: stderr.join(""),
+      });
     });
   });
   return { child, done };
