@@ -84,6 +84,15 @@ int64_t ReadCode(napi_env env, const Operator& op, const OperatorArgument& argum
   return code;
 }
 
+int64_t ReadInt(napi_env env, napi_value value, const Operator& op,
+                const OperatorArgument& argument) {
+  int64_t integer = ReadInteger(env, value, op.full_name, argument.name);
+  if (argument.window && (integer > INT32_MAX || integer < INT32_MIN)) {
+    ThrowArgument(op.full_name, argument.name, "an integer of 32 bits", std::to_string(integer));
+  }
+  return integer;
+}
+
 c10::IValue ReadElement(napi_env env, Environment* environment, napi_value value,
                         const Operator& op, const OperatorArgument& argument) {
   const std::string& function = op.full_name;
@@ -92,7 +101,7 @@ c10::IValue ReadElement(napi_env env, Environment* environment, napi_value value
     case Base::kTensor:
       return ReadTensor(env, environment, value, function, name);
     case Base::kInt:
-      return ReadInteger(env, value, function, name);
+      return ReadInt(env, value, op, argument);
     case Base::kFloat:
       return ReadNumber(env, value, function, name);
     case Base::kBool:
@@ -201,7 +210,7 @@ c10::IValue ReadList(napi_env env, Environment* environment, napi_value value, c
   }
   if (argument.type.base == Base::kInt && !argument.type.element_optional) {
     return ReadTypedList<int64_t>(env, value, length, [&](napi_value element) {
-      return ReadInteger(env, element, op.full_name, argument.name);
+      return ReadInt(env, element, op, argument);
     });
   }
   if (argument.type.base == Base::kUnsupported) ThrowType(env, op, argument, value);

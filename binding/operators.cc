@@ -70,6 +70,13 @@ Base ReadBase(const c10::Type& type) {
   }
 }
 
+bool IsWindow(const std::string& name) {
+  for (const char* window : {"kernel_size", "stride", "padding", "output_padding", "dilation"}) {
+    if (name == window) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 ArgumentType ReadType(const c10::TypePtr& type) {
@@ -99,6 +106,7 @@ Operator::Operator(c10::OperatorHandle operator_handle) : handle(operator_handle
     added.name = argument.name();
     added.type = ReadType(argument.real_type());
     added.size = argument.N().value_or(0);
+    added.window = IsWindow(added.name);
     if (argument.default_value()) {
       added.has_default = true;
       added.default_value = *argument.default_value();
@@ -117,7 +125,8 @@ Operator::Operator(c10::OperatorHandle operator_handle) : handle(operator_handle
       }
     }
   }
-  refused = RefusalReason(full_name);
+  refused = RefusalReason(schema.operator_name());
+  check = FindCheck(schema.operator_name());
 }
 
 }  // namespace wavegpt

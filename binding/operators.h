@@ -41,6 +41,8 @@ struct OperatorArgument {
   ArgumentType type;
   int32_t size = 0;  // of `int[N]`; 0 where there is none
   bool has_default = false;
+  // A size, stride or padding of a window: libtorch computes with it unchecked, so it must fit 32 bits.
+  bool window = false;
   c10::IValue default_value;
 };
 
@@ -57,9 +59,14 @@ struct Operator {
   std::vector<OperatorArgument> arguments;
   std::vector<OperatorReturn> returns;
   const char* refused = nullptr;
+  // Checks what libtorch does not, before the call; throws. Null for nearly all.
+  void (*check)(const Operator& op, const torch::jit::Stack& arguments) = nullptr;
 };
 
+// The check for an operator, or null.
+decltype(Operator::check) FindCheck(const c10::OperatorName& name);
+
 // Why libtorch may not be given this operator's arguments from JavaScript (bad ones end the process), or null.
-const char* RefusalReason(const std::string& full_name);
+const char* RefusalReason(const c10::OperatorName& name);
 
 }  // namespace wavegpt

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <bit>
+#include <cstdlib>
 #include <cstring>
 
 namespace wavegpt {
@@ -100,6 +101,9 @@ class SmallBlockAllocator final : public c10::Allocator {
 }  // namespace
 
 void InstallSmallBlockAllocator() {
+  // Off for tools that watch each allocation.
+  const char* setting = std::getenv("WAVEGPT_SMALL_BLOCK_CACHE");
+  if (setting && std::strcmp(setting, "0") == 0) return;
   // Never freed: tensors may outlive every environment.
   static auto* allocator = new SmallBlockAllocator(c10::GetCPUAllocator());
   c10::SetCPUAllocator(allocator, 1);

@@ -13,7 +13,10 @@ interface NodeGypBuild {
   resolve(directory: string): string;
 }
 
-const LIBRARY_EXTENSION: Partial<Record<NodeJS.Platform, string>> = { win32: "dll", darwin: "dylib" };
+const LIBRARY_EXTENSION: Partial<Record<NodeJS.Platform, string>> = {
+  win32: "dll",
+  darwin: "dylib",
+};
 
 function loadBinding(): NativeBinding {
   const require = createRequire(import.meta.url);
