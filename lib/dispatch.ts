@@ -18,11 +18,13 @@ import { Tensor } from "./tensor.js";
 
 const call = binding.call;
 
-/** Why an overload does not take the arguments; `depth` is how many arguments it took. */
+/** Why an overload does not take the arguments; `depth` is how many it took. Put in words only if none takes them. */
 interface Mismatch {
-  depth: number;
-  argument: string | null;
-  message: string;
+  readonly depth: number;
+  readonly kind: "type" | "unknown" | "missing" | "twice" | "many" | "out";
+  readonly argument: string;
+  readonly parameter: Parameter | null;
+  readonly value: unknown;
 }
 
 /** How many arguments may stand by position; options hold any number. */
@@ -37,6 +39,7 @@ class Overload {
   private readonly self: number;
   readonly positional: readonly Parameter[];
   private readonly byKey = new Map<string, Parameter>();
+  private readonly required: readonly Parameter[];
   private readonly spread: boolean;
   private readonly factory: boolean;
 
@@ -53,6 +56,7 @@ class Overload {
       this.byKey.set(parameter.name, parameter);
       this.byKey.set(parameter.key, parameter);
     }
+    this.required = own.filter((parameter) => !parameter.hasDefault);
     const [only] = this.positional;
     // `x.view(2, 3)`: sizes may stand one by one where they are the only positional argument.
     this.spread =
@@ -93,64 +97,64 @@ class Overload {
     options: Record<string, unknown> | null,
     values: unknown[],
   ): Mismatch | null {
+    const { positional } = this;
     let depth = 0;
     if (self !== null) values[this.self] = self.handle;
-    if (
-      count > this.positional.length ||
-      (this.spread && count === 1 && !Array.isArray(given[0]))
-    ) {
-      if (!this.spread) {
-        const message = `takes at most ${this.positional.length} positional arguments, got ${count}`;
-        return { depth: this.positional.length - 1, argument: null, message };
-      }
-      const only = this.positional[0]!;
+    if (this.spread && (count > 1 || (count === 1 && !Array.isArray(given[0])))) {
+      const only = positional[0]!;
       const sizes = convert(only, given.slice(0, count));
-      if (sizes === MISMATCH) return wrong(only, given[0], 0);
+      if (sizes === MISMATCH) return mismatch(0, "type", only, given[0]);
       values[only.index] = sizes;
       depth = count;
+    } else if (count > positional.length) {
+      return mismatch(positional.length - 1, "many", null, count);
     } else {
       for (let at = 0; at < count; at += 1) {
         const value = given[at];
         if (value === undefined) continue;
-        const parameter = this.positional[at]!;
+        const parameter = positional[at]!;
         const converted = convert(parameter, value);
-        if (converted === MISMATCH) return wrong(parameter, value, depth);
+        if (converted === MISMATCH) return mismatch(depth, "type", parameter, value);
         values[parameter.index] = converted;
         depth += 1;
       }
     }
     if (options !== null) {
-      for (const key in options) {
-        const value = options[key];
-        if (value === undefined) continue;
-        if (key === "out" && this.outParameters.length > 0) {
-          const mismatch = this.matchOut(value, values, depth);
-          if (mismatch !== null) return mismatch;
-          depth += 1;
-          continue;
-        }
+      const failure = this.matchOptions(options, values, depth);
+      if (failure !== null) return failure;
+      depth += 1;
+    }
+    for (const parameter of this.required) {
+      if (values[parameter.index] === undefined) return mismatch(depth, "missing", parameter, null);
+    }
+    return null;
+  }
+
+  private matchOptions(
+    options: Record<string, unknown>,
+    values: unknown[],
+    before: number,
+  ): Mismatch | null {
+    let depth = before;
+    for (const key in options) {
+      const value = options[key];
+      if (value === undefined) continue;
+      if (key === "out" && this.outParameters.length > 0) {
+        const failure = this.matchOut(value, values, depth);
+        if (failure !== null) return failure;
+      } else {
         const parameter = this.byKey.get(key);
         if (parameter === undefined) {
           if (key === "requiresGrad" && this.factory && typeof value === "boolean") continue;
-          const known = [...new Set([...this.byKey.values()].map((other) => other.key))];
-          if (this.outParameters.length > 0) known.push("out");
-          const message = `has no argument '${key}'; it takes ${known.length > 0 ? known.join(", ") : "none"}`;
-          return { depth, argument: key, message };
+          return { depth, kind: "unknown", argument: key, parameter: null, value };
         }
-        if (values[parameter.index] !== undefined) {
-          return { depth, argument: key, message: `argument '${key}' was given twice` };
-        }
+        if (values[parameter.index] !== undefined)
+          return mismatch(depth, "twice", parameter, value);
         const converted = convert(parameter, value);
-        if (converted === MISMATCH) return wrong(parameter, value, depth);
+        if (converted === MISMATCH) return mismatch(depth, "type", parameter, value);
         values[parameter.index] = converted;
-        depth += 1;
       }
-    }
-    for (const parameter of this.operator.parameters) {
-      if (!parameter.hasDefault && values[parameter.index] === undefined) {
-        const message = `argument '${parameter.key}' is missing: expected ${expectation(parameter)}`;
-        return { depth, argument: parameter.key, message };
-      }
+      depth += 1;
     }
     return null;
   }
@@ -159,15 +163,36 @@ class Overload {
     const several = this.outParameters.length > 1;
     const tensors = several && Array.isArray(value) ? (value as unknown[]) : [value];
     if (tensors.length !== this.outParameters.length) {
-      const message = `argument 'out' expected an array of ${this.outParameters.length} Tensors, got ${describe(value)}`;
-      return { depth, argument: "out", message };
+      return { depth, kind: "out", argument: "out", parameter: null, value };
     }
-    for (const [at, parameter] of this.outParameters.entries()) {
+    for (let at = 0; at < tensors.length; at += 1) {
+      const parameter = this.outParameters[at]!;
       const converted = convert(parameter, tensors[at]);
-      if (converted === MISMATCH) return wrong(parameter, tensors[at], depth);
+      if (converted === MISMATCH) return mismatch(depth, "type", parameter, tensors[at]);
       values[parameter.index] = converted;
     }
     return null;
+  }
+
+  /** A mismatch in words. */
+  explain({ kind, argument, parameter, value }: Mismatch): string {
+    switch (kind) {
+      case "type":
+        return `argument '${argument}' expected ${expectation(parameter!)}, got ${describe(value)}`;
+      case "missing":
+        return `argument '${argument}' is missing: expected ${expectation(parameter!)}`;
+      case "twice":
+        return `argument '${argument}' was given twice`;
+      case "many":
+        return `takes at most ${this.positional.length} positional arguments, got ${value}`;
+      case "out":
+        return `argument 'out' expected an array of ${this.outParameters.length} Tensors, got ${describe(value)}`;
+      case "unknown": {
+        const known = new Set([...this.byKey.values()].map((other) => other.key));
+        if (this.outParameters.length > 0) known.add("out");
+        return `has no argument '${argument}'; it takes ${[...known].join(", ") || "none"}`;
+      }
+    }
   }
 
   run(
@@ -179,19 +204,22 @@ class Overload {
     const out = options !== null && options.out !== undefined ? this.out : null;
     const operator = out ?? this.operator;
     const result = callNative(operator.id, values);
-    const wrapped = operator.wrap(result, (index) => {
+    if (operator.simpleReturn === -1) {
+      const tensor = result === null ? null : new Tensor(result as Handle);
+      if (options?.requiresGrad === true && this.factory) tensor?.requiresGrad_(true);
+      return tensor;
+    }
+    return operator.wrap(result, (index) => {
       if (index === this.self) return self;
       const parameter = operator.parameters[index]!;
       if (out !== null && isOut(parameter)) {
-        const given = options!.out;
-        return Array.isArray(given) ? given[this.outParameters.indexOf(parameter)] : given;
+        const written = options!.out;
+        return Array.isArray(written) ? written[this.outParameters.indexOf(parameter)] : written;
       }
       const place = this.positional.findIndex((other) => other.index === index);
       if (place >= 0 && given[place] !== undefined) return given[place];
       return options?.[parameter.key] ?? options?.[parameter.name];
     });
-    if (this.factory && options?.requiresGrad === true) (wrapped as Tensor).requiresGrad_(true);
-    return wrapped;
   }
 }
 
@@ -199,9 +227,13 @@ function isOut(parameter: Parameter): boolean {
   return parameter.mutated && parameter.kwargOnly;
 }
 
-function wrong(parameter: Parameter, value: unknown, depth: number): Mismatch {
-  const message = `argument '${parameter.key}' expected ${expectation(parameter)}, got ${describe(value)}`;
-  return { depth, argument: parameter.key, message };
+function mismatch(
+  depth: number,
+  kind: Mismatch["kind"],
+  parameter: Parameter | null,
+  value: unknown,
+): Mismatch {
+  return { depth, kind, argument: parameter?.key ?? "", parameter, value };
 }
 
 function callNative(id: number, values: readonly unknown[]): unknown {
@@ -286,28 +318,35 @@ export class Overloads {
       end -= 1;
       options = given[end] as Record<string, unknown>;
     }
-    const mismatches: Mismatch[] = [];
     for (const overload of list) {
-      const values: unknown[] = new Array(overload.operator.parameters.length).fill(undefined);
-      const mismatch = overload.match(self, given, end, options, values);
-      if (mismatch === null) return overload.run(self, given, options, values);
-      mismatches.push(mismatch);
+      const values: unknown[] = new Array(overload.operator.parameters.length);
+      if (overload.match(self, given, end, options, values) === null) {
+        return overload.run(self, given, options, values);
+      }
     }
-    throw this.mismatchError(list, mismatches);
+    throw this.mismatchError(list, self, given, end, options);
   }
 
-  private mismatchError(list: readonly Overload[], mismatches: readonly Mismatch[]): WaveGPTError {
-    const best = mismatches.reduce((a, b) => (b.depth > a.depth ? b : a));
-    const reasons = mismatches.filter((other) => other.depth === best.depth);
-    const texts = [...new Set(reasons.map((reason) => reason.message))];
+  private mismatchError(
+    list: readonly Overload[],
+    self: Tensor | null,
+    given: readonly unknown[],
+    count: number,
+    options: Record<string, unknown> | null,
+  ): WaveGPTError {
+    const failures = list.map((overload) => ({
+      overload,
+      reason: overload.match(self, given, count, options, [])!,
+    }));
+    const deepest = Math.max(...failures.map(({ reason }) => reason.depth));
+    const nearest = failures.filter(({ reason }) => reason.depth === deepest);
+    const texts = new Set(nearest.map(({ overload, reason }) => overload.explain(reason)));
     const candidates = list.map((overload) => `\n  ${overload.operator.schema.schema}`).join("");
+    const { argument } = nearest[0]!.reason;
     return new WaveGPTError(
       "ERR_WAVEGPT_ARGUMENT",
-      `${this.operatorName}: ${texts.join("; or ")}\nIt is called as one of:${candidates}`,
-      {
-        operator: this.operatorName,
-        ...(best.argument === null ? {} : { argument: best.argument }),
-      },
+      `${this.operatorName}: ${[...texts].join("; or ")}\nIt is called as one of:${candidates}`,
+      { operator: this.operatorName, ...(argument === "" ? {} : { argument }) },
     );
   }
 }

@@ -152,6 +152,24 @@ function consumed(item: Item): number {
   return item.dtype === "bool" || item.dtype === "uint8" ? item.ndim : 1;
 }
 
+function selectAt(view: Handle, dim: number, index: number): Handle {
+  try {
+    return select(view, dim, index) as Handle;
+  } catch (error) {
+    if (!binding.isAlive(view)) throw error;
+    const size = binding.shape(view)[dim];
+    if (size !== undefined && index >= -size && index < size) throw error;
+    const message =
+      size === undefined
+        ? "too many indices: the tensor has no dimensions"
+        : `index ${index} is out of bounds for dimension ${dim} with size ${size}`;
+    throw new WaveGPTError("ERR_WAVEGPT_INDEX", `index: ${message}`, {
+      operator: "index",
+      argument: "index",
+    });
+  }
+}
+
 function plan(tensor: Tensor, indices: readonly Index[]): Plan {
   const made: Handle[] = [];
   try {
@@ -194,15 +212,7 @@ function follow(tensor: Tensor, indices: readonly Index[], made: Handle[]): Plan
   let extra = 0;
   for (const item of items) {
     if (typeof item === "number") {
-      const size = binding.shape(view)[dim]!;
-      if (item < -size || item >= size) {
-        throw new WaveGPTError(
-          "ERR_WAVEGPT_INDEX",
-          `index: index ${item} is out of bounds for dimension ${dim} with size ${size}`,
-          { operator: "index", argument: "index" },
-        );
-      }
-      step(select(view, dim, item));
+      step(selectAt(view, dim, item));
     } else if (item instanceof Slice) {
       if (item.start !== null || item.stop !== null || item.step !== 1) {
         step(sliceOf(view, dim, item.start, item.stop, item.step));
@@ -230,6 +240,10 @@ function follow(tensor: Tensor, indices: readonly Index[], made: Handle[]): Plan
 
 /** `x.at(...indices)`. */
 export function readIndex(tensor: Tensor, indices: readonly Index[]): Tensor {
+  const [first] = indices;
+  if (indices.length === 1 && typeof first === "number" && Number.isInteger(first)) {
+    return new Tensor(selectAt(tensor.handle, 0, first));
+  }
   const { view, gathered, made } = plan(tensor, indices);
   try {
     if (gathered.length > 0) return new Tensor(gather(view, gathered) as Handle);

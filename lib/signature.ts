@@ -26,8 +26,7 @@ export function camelCase(name: string): string {
 
 /** `{ re, im }`: a complex number, where options or a value could stand. */
 export function isComplexNumber(value: object): boolean {
-  const keys = Object.keys(value);
-  return keys.length === 2 && keys.includes("re") && keys.includes("im");
+  return "re" in value && "im" in value && Object.keys(value).length === 2;
 }
 
 /** Whether a value is an object of options: a plain one, and no complex number. */
@@ -143,6 +142,8 @@ export class Operator {
   readonly fullName: string;
   readonly schema: OperatorSchema;
   readonly parameters: readonly Parameter[];
+  /** The schema place of the argument that the operator returns itself; -1 where it returns one new tensor; -2 else. */
+  readonly simpleReturn: number;
   private readonly returnKind: ReturnKind;
   private readonly returnNames: readonly string[] | null;
 
@@ -161,16 +162,13 @@ export class Operator {
     else if (first.argument >= 0) this.returnKind = ReturnKind.Argument;
     else if (first.base === "Tensor" && !first.list) this.returnKind = ReturnKind.Tensor;
     else this.returnKind = ReturnKind.Value;
+    this.simpleReturn = -2;
+    if (this.returnKind === ReturnKind.Tensor) this.simpleReturn = -1;
+    else if (this.returnKind === ReturnKind.Argument) this.simpleReturn = first!.argument;
     this.returnNames =
       schema.returns.length > 1 && schema.returns.every((value) => value.name !== "")
         ? schema.returns.map((value) => camelCase(value.name))
         : null;
-  }
-
-  /** The schema place of the argument that the operator returns itself; -1 where it returns a new tensor; -2 else. */
-  get simpleReturn(): number {
-    if (this.returnKind === ReturnKind.Tensor) return -1;
-    return this.returnKind === ReturnKind.Argument ? this.schema.returns[0]!.argument : -2;
   }
 
   /** Makes the binding's result what the caller sees; `argument` gives back what was passed at a schema place. */

@@ -1,5 +1,5 @@
-import { Tensor } from "../tensor.js";
-import { keptAlias } from "./kept-alias.js";
+import { detachedHandle, Tensor } from "../tensor.js";
+import { torch } from "../torch.js";
 
 /**
  * A tensor that belongs to a module but is not learnt (a mask, a running mean). It moves with `Module.to` and,
@@ -11,7 +11,8 @@ export class Buffer extends Tensor {
   readonly persistent: boolean;
 
   constructor(data: Tensor, { persistent = true }: { persistent?: boolean } = {}) {
-    super(keptAlias(data));
+    super(detachedHandle(data));
+    torch.keep(this);
     this.persistent = persistent;
   }
 }

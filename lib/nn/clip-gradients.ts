@@ -1,6 +1,13 @@
 import { WaveGPTError } from "../errors.js";
+import type { Handle } from "../native.js";
+import { nativeOperator } from "../operator.js";
 import { Tensor } from "../tensor.js";
 import { torch } from "../torch.js";
+
+const normsOf = nativeOperator("aten::_foreach_norm", "Scalar");
+const multiplyEach = nativeOperator("aten::_foreach_mul_", "Tensor");
+const raiseEach = nativeOperator("aten::_foreach_clamp_min_", "Scalar");
+const lowerEach = nativeOperator("aten::_foreach_clamp_max_", "Scalar");
 
 export interface ClipNormOptions {
   /** Which p-norm; 2 by default, Infinity for the largest absolute value. */
@@ -27,9 +34,7 @@ export function clipGradNorm_(
         return torch.tensor(0);
       }
       const groups = byDeviceAndDtype(gradients);
-      const norms = groups.flatMap(
-        (group) => torch.ops.aten._foreach_norm.Scalar(group, normType) as Tensor[],
-      );
+      const norms = groups.flatMap((group) => normOfEach(group, normType));
       const total = torch.linalg.vectorNorm(
         torch.stack(norms.map((norm) => norm.to({ device: first.device }))),
         { ord: normType },
@@ -43,10 +48,7 @@ export function clipGradNorm_(
       // Clamped rather than tested, which would wait for the device.
       const coefficient = total.add(1e-6).reciprocal().mul(maxNorm).clamp({ max: 1 });
       for (const group of groups) {
-        torch.ops.aten._foreach_mul_.Tensor(
-          group,
-          coefficient.to({ device: (group[0] ?? first).device }),
-        );
+        multiplyEach(handles(group), coefficient.to({ device: (group[0] ?? first).device }).handle);
       }
       return total;
     }),
@@ -58,10 +60,18 @@ export function clipGradValue_(parameters: Iterable<Tensor> | Tensor, clipValue:
   using _scope = torch.scope();
   torch.noGrad(() => {
     for (const group of byDeviceAndDtype(gradientsOf(parameters))) {
-      torch.ops.aten._foreach_clamp_min_.Scalar(group, -clipValue);
-      torch.ops.aten._foreach_clamp_max_.Scalar(group, clipValue);
+      raiseEach(handles(group), -clipValue);
+      lowerEach(handles(group), clipValue);
     }
   });
+}
+
+function normOfEach(tensors: readonly Tensor[], normType: number): Tensor[] {
+  return (normsOf(handles(tensors), normType) as Handle[]).map((handle) => new Tensor(handle));
+}
+
+function handles(tensors: readonly Tensor[]): Handle[] {
+  return tensors.map(({ handle }) => handle);
 }
 
 function gradientsOf(parameters: Iterable<Tensor> | Tensor): Tensor[] {
@@ -70,7 +80,7 @@ function gradientsOf(parameters: Iterable<Tensor> | Tensor): Tensor[] {
 }
 
 /** Foreach operators want one device and dtype a call; the groups stand in order of their first member. */
-export function byDeviceAndDtype(tensors: readonly Tensor[]): Tensor[][] {
+function byDeviceAndDtype(tensors: readonly Tensor[]): Tensor[][] {
   const groups = new Map<string, Tensor[]>();
   for (const tensor of tensors) {
     const key = `${tensor.device} ${tensor.dtype}`;

@@ -287,9 +287,6 @@ export function normalize(
   { p = 2, dim = 1, eps = 1e-12 }: { p?: number; dim?: number; eps?: number } = {},
 ): Tensor {
   return input.div(
-    torch
-      .norm(input, p, { dim: [dim], keepdim: true })
-      .clampMin(eps)
-      .expandAs(input),
+    torch.linalg.vectorNorm(input, { ord: p, dim, keepdim: true }).clampMin(eps).expandAs(input),
   );
 }

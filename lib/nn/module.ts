@@ -213,6 +213,7 @@ export abstract class Module {
   /** Frees all parameters (with their gradients) and buffers. The module cannot be used afterwards. */
   dispose(): void {
     for (const tensor of [...this.parameters(), ...this.buffers()]) {
+      tensor.grad = null;
       tensor.dispose();
     }
   }
@@ -265,8 +266,8 @@ export abstract class Module {
 export function zeroGradients(tensors: Iterable<Tensor>, setToNone: boolean): void {
   using _scope = torch.scope();
   for (const tensor of tensors) {
-    const gradient = tensor.grad;
-    if (setToNone || gradient === null) {
+    const gradient = setToNone ? null : tensor.grad;
+    if (gradient === null) {
       tensor.grad = null;
     } else if (gradient.gradFn === null) {
       torch.noGrad(() => gradient.zero_());

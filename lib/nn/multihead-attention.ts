@@ -1,6 +1,8 @@
 import { isFloatingPoint } from "../dtype.js";
 import { WaveGPTError } from "../errors.js";
-import type { Tensor } from "../tensor.js";
+import type { Handle } from "../native.js";
+import { nativeOperator } from "../operator.js";
+import { Tensor } from "../tensor.js";
 import { torch } from "../torch.js";
 import { type FactoryOptions, factoryOptions } from "./factory.js";
 import { checkProbability } from "./functional.js";
@@ -13,6 +15,8 @@ import {
   multiHeadAttentionForward,
 } from "./multihead-attention-forward.js";
 import { emptyParameter, type Parameter } from "./parameter.js";
+
+const nativeAttention = nativeOperator("aten::_native_multi_head_attention");
 
 export interface MultiheadAttentionOptions extends FactoryOptions {
   /** Probability with which an attention weight is dropped while training; 0 by default. */
@@ -240,26 +244,24 @@ export class MultiheadAttention extends Module {
       mask = padding === undefined ? spread : spread.logicalOr(padding);
       maskType = 2;
     }
-    const [output, weights] = torch.ops.aten._native_multi_head_attention(
-      query,
-      key,
-      value,
+    const handles = [query, key, value].map((tensor) => tensor.handle);
+    const [output, weights] = nativeAttention(
+      ...handles,
       this.embedDim,
       this.numHeads,
-      this.in_proj_weight,
-      this.in_proj_bias,
-      this.out_proj.weight,
-      this.out_proj.bias,
-      mask,
+      this.in_proj_weight?.handle,
+      this.in_proj_bias?.handle,
+      this.out_proj.weight.handle,
+      this.out_proj.bias?.handle,
+      mask?.handle ?? null,
       needWeights,
       averageAttnWeights,
       maskType,
-    ) as [Tensor, Tensor];
-    return { output, weights: needWeights ? weights : null };
-  }
-
-  protected override extraRepr(): string {
-    return "";
+    ) as [Handle, Handle | null];
+    return {
+      output: new Tensor(output),
+      weights: weights === null || !needWeights ? null : new Tensor(weights),
+    };
   }
 }
 

@@ -1,7 +1,6 @@
-import { Tensor } from "../tensor.js";
+import { detachedHandle, Tensor } from "../tensor.js";
 import { torch } from "../torch.js";
 import type { FactoryOptions } from "./factory.js";
-import { keptAlias } from "./kept-alias.js";
 
 /**
  * A tensor that a module learns: as a field of a {@link Module} it is found by `parameters()` and named by its
@@ -11,7 +10,8 @@ import { keptAlias } from "./kept-alias.js";
 export class Parameter extends Tensor {
   /** @param data - shared, not copied. `requiresGrad` defaults to true and needs a floating-point or complex dtype. */
   constructor(data: Tensor, { requiresGrad = true }: { requiresGrad?: boolean } = {}) {
-    super(keptAlias(data));
+    super(detachedHandle(data));
+    torch.keep(this);
     if (requiresGrad) {
       this.requiresGrad_(true);
     }

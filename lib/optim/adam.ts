@@ -1,6 +1,6 @@
 import type { Tensor } from "../tensor.js";
 import { torch } from "../torch.js";
-import { callInPlace, trainedByDeviceAndDtype } from "./fused.js";
+import { inPlaceOperator, trainedByDeviceAndDtype } from "./fused.js";
 import { Optimizer, savedOption } from "./optimizer.js";
 import { checkOption, type ParamGroup, type ParamsOrGroups } from "./parameter-groups.js";
 import { type GroupState, type ParamState, type StateLayout, stateError } from "./state.js";
@@ -21,6 +21,10 @@ export interface AdamOptions {
   maximize?: boolean;
 }
 
+const addToEach = inPlaceOperator("aten::_foreach_add_", "Scalar");
+const fusedAdam = inPlaceOperator("aten::_fused_adam_");
+const fusedAdamW = inPlaceOperator("aten::_fused_adamw_");
+
 abstract class FusedAdam extends Optimizer<AdamOptions> {
   protected abstract readonly decoupled: boolean;
 
@@ -31,10 +35,8 @@ abstract class FusedAdam extends Optimizer<AdamOptions> {
         this.stateOf(parameter, (tensor) => newState(tensor, amsgrad)),
       );
       const steps = pick(states, "step");
-      callInPlace("aten::_foreach_add_", "Scalar", steps, 1);
-      callInPlace(
-        this.decoupled ? "aten::_fused_adamw_" : "aten::_fused_adam_",
-        "",
+      addToEach(steps, 1);
+      (this.decoupled ? fusedAdamW : fusedAdam)(
         trained.map(({ parameter }) => parameter),
         trained.map(({ gradient }) => gradient),
         pick(states, "exp_avg"),

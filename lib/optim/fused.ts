@@ -1,32 +1,18 @@
-import { binding } from "../binding.js";
 import { isFloatingPoint } from "../dtype.js";
 import { WaveGPTError } from "../errors.js";
+import { nativeOperator } from "../operator.js";
 import type { Tensor } from "../tensor.js";
 
-const ids = new Map<string, number>();
-
-/** Calls an operator that works on lists of tensors in place; `args` are its schema's, lists as tensors. */
-export function callInPlace(name: string, overload: string, ...args: unknown[]): void {
-  const key = `${name}.${overload}`;
-  let id = ids.get(key);
-  if (id === undefined) {
-    const found = binding.findOperator(name, overload);
-    if (found === null) {
-      throw new WaveGPTError(
-        "ERR_WAVEGPT_UNKNOWN_OPERATOR",
-        `This libtorch has no operator ${key}, which the optimizer needs.`,
-        { operator: key },
-      );
-    }
-    id = found.id;
-    ids.set(key, id);
-  }
-  binding.call(
-    id,
-    ...args.map((arg) =>
-      Array.isArray(arg) ? (arg as Tensor[]).map((tensor) => tensor.handle) : arg,
-    ),
-  );
+/** An operator that works on lists of tensors in place, called with its schema's arguments. */
+export function inPlaceOperator(name: string, overload = ""): (...args: unknown[]) => void {
+  const call = nativeOperator(name, overload);
+  return (...args) => {
+    call(
+      ...args.map((arg) =>
+        Array.isArray(arg) ? (arg as Tensor[]).map((tensor) => tensor.handle) : arg,
+      ),
+    );
+  };
 }
 
 /** A parameter with a gradient, as the fused operators take it. */

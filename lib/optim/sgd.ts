@@ -1,7 +1,7 @@
 import { WaveGPTError } from "../errors.js";
 import type { Tensor } from "../tensor.js";
 import { torch } from "../torch.js";
-import { callInPlace, type Trained, trainedByDeviceAndDtype } from "./fused.js";
+import { inPlaceOperator, type Trained, trainedByDeviceAndDtype } from "./fused.js";
 import { Optimizer, savedOption } from "./optimizer.js";
 import { checkOption, type ParamGroup, type ParamsOrGroups } from "./parameter-groups.js";
 import type { GroupState, StateLayout } from "./state.js";
@@ -20,6 +20,8 @@ export interface SGDOptions {
   /** Whether the objective is maximised; false by default. */
   maximize?: boolean;
 }
+
+const fusedSgd = inPlaceOperator("aten::_fused_sgd_");
 
 /** Stochastic gradient descent with momentum as PyTorch defines it, by libtorch's fused operator. */
 export class SGD extends Optimizer<SGDOptions> {
@@ -109,9 +111,7 @@ function stepFused(
   buffers: readonly Tensor[],
   isFirstStep: boolean,
 ): void {
-  callInPlace(
-    "aten::_fused_sgd_",
-    "",
+  fusedSgd(
     members.map(({ parameter }) => parameter),
     members.map(({ gradient }) => gradient),
     buffers,
