@@ -57,6 +57,6 @@ export class WaveGPT extends LanguageModelBase {
 
   /** @param g - (B, T, C) @param h - (B, 1, C) @param beta - (1) or (B, 1, 1) */
   #mix(g: Tensor, h: Tensor, beta: Tensor): Tensor {
-    return g.mul(beta.rsub(1)).add(h.mul(beta));
+    return g.mul(torch.rsub(beta, 1)).add(h.mul(beta));
   }
 }

@@ -56,7 +56,7 @@ export class WaveNet extends nn.Module {
   /** @param x - (B, L, C), L at most the block size @returns (B, 1, C) */
   forward(x: Tensor): Tensor {
     const missing = this.window - x.shape[1]!;
-    const whole = missing > 0 ? x.constantPadNd([0, 0, missing, 0]) : x;
+    const whole = missing > 0 ? nn.functional.pad(x, [0, 0, missing, 0]) : x;
     const merged = this.wavenet.forward(whole);
     return this.output_linear === null ? merged : this.output_linear.forward(merged);
   }

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { safetensors, type Tensor } from "../../lib/index.js";
+import { safetensors, type Tensor, torch } from "../../lib/index.js";
 import { packageRoot } from "../../lib/package-root.js";
-import type { WaveGPTOptions, WaveNetMode } from "../../src/model/index.js";
+import { WaveGPT, type WaveGPTOptions, type WaveNetMode } from "../../src/model/index.js";
 
 /** What the reference computes, from `WAVEGPT_GOLDEN_DIR` or `../shared/golden` beside the repository. */
 export function loadGolden(): Record<string, Tensor> {
@@ -26,6 +26,24 @@ export function goldenOptions(mode: WaveNetMode): WaveGPTOptions {
     block: "reference",
     wavenet: { mode, layers: 3, reshapeFactor: 4 },
   };
+}
+
+/**
+ * The model whose logits, losses and gradients the file holds. Its `weights.*` are the same model's after the
+ * ten AdamW steps; those before them follow from the seed and the noise that the file was made with.
+ */
+export function goldenStart(mode: WaveNetMode): WaveGPT {
+  torch.manualSeed(1);
+  const model = new WaveGPT(goldenOptions(mode));
+  torch.noGrad(() =>
+    torch.tidy(() => {
+      for (const parameter of model.parameters()) {
+        parameter.add_(torch.randnLike(parameter).mul(0.02));
+      }
+      model.beta.fill_(0.3);
+    }),
+  );
+  return model;
 }
 
 /** The entries whose names start with `prefix`, without it. */

@@ -56,7 +56,8 @@ if wavenet:
 def attend(block, x):
     size = x.shape[1]
     later = torch.ones(size, size, dtype=torch.bool).triu(1)
-    return block["mha"](x, x, x, attn_mask=later, is_causal=True, need_weights=False)[0]
+    # Dropout draws in the order of memory, and PyTorch gives a transposed view.
+    return block["mha"](x, x, x, attn_mask=later, is_causal=True, need_weights=False)[0].contiguous()
 
 
 def drop(x):
