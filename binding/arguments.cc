@@ -23,8 +23,8 @@ std::string TypeName(const OperatorArgument& argument) {
   ThrowArgument(op.full_name, argument.name, TypeName(argument), Describe(env, value));
 }
 
-c10::complex<double> ReadComplex(napi_env env, const Operator& op,
-                                 const OperatorArgument& argument, napi_value value) {
+c10::complex<double> ReadComplex(napi_env env, const Operator& op, const OperatorArgument& argument,
+                                 napi_value value) {
   double parts[2];
   const char* names[] = {"re", "im"};
   for (int part = 0; part < 2; ++part) {

@@ -106,8 +106,8 @@ napi_value autogradGrad(Call& call) {
   bool retain_graph = call.Boolean(3, "retainGraph");
   bool create_graph = call.Boolean(4, "createGraph");
   bool allow_unused = call.Boolean(5, "allowUnused");
-  std::vector<at::Tensor> results = torch::autograd::grad(outputs, inputs, gradients, retain_graph,
-                                                          create_graph, allow_unused);
+  std::vector<at::Tensor> results =
+      torch::autograd::grad(outputs, inputs, gradients, retain_graph, create_graph, allow_unused);
   napi_value array;
   Check(call.env, napi_create_array_with_length(call.env, results.size(), &array));
   for (size_t at = 0; at < results.size(); ++at) {

@@ -236,8 +236,7 @@ bool ReadBoolean(napi_env env, napi_value value, const std::string& function,
 std::string ReadString(napi_env env, napi_value value, const std::string& function,
                        const std::string& argument) {
   size_t length;
-  if (value == nullptr ||
-      napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) {
+  if (value == nullptr || napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) {
     ThrowArgument(function, argument, "a string", Describe(env, value));
   }
   std::string text(length, '\0');

@@ -1,4 +1,5 @@
-// One call from JavaScript: its arguments, read with checks, and the guard that turns exceptions into JavaScript errors.
+// One call from JavaScript: its arguments, read with checks, and the guard that turns exceptions
+// into JavaScript errors.
 #pragma once
 
 #include <optional>
@@ -31,7 +32,8 @@ class Call {
   // Null elements become undefined tensors.
   std::vector<at::Tensor> Tensors(size_t index, const char* argument, bool allow_null) const;
 
-  napi_value NewTensor(at::Tensor tensor) const;  // owned by the innermost scope; null where undefined
+  napi_value NewTensor(
+      at::Tensor tensor) const;  // owned by the innermost scope; null where undefined
   napi_value NewNumber(double value) const;
   napi_value NewBoolean(bool value) const;
   napi_value NewString(const std::string& value) const;
@@ -85,15 +87,13 @@ struct MethodEntry {
 }  // namespace wavegpt
 
 // Registers function `method` (a Method in scope) under its own name.
-#define WAVEGPT_METHOD(method)                                                            \
-  {                                                                                       \
-    #method, [](napi_env env, napi_callback_info info) -> napi_value {                    \
-      try {                                                                               \
-        ::wavegpt::Call call(env, info, #method);                                         \
-        return method(call);                                                              \
-      } catch (...) {                                                                     \
-        ::wavegpt::ThrowCurrentException(env, #method);                                   \
-        return nullptr;                                                                   \
-      }                                                                                   \
-    }                                                                                     \
-  }
+#define WAVEGPT_METHOD(method)                                        \
+  {#method, [](napi_env env, napi_callback_info info) -> napi_value { \
+     try {                                                            \
+       ::wavegpt::Call call(env, info, #method);                      \
+       return method(call);                                           \
+     } catch (...) {                                                  \
+       ::wavegpt::ThrowCurrentException(env, #method);                \
+       return nullptr;                                                \
+     }                                                                \
+   }}

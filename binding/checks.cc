@@ -1,4 +1,6 @@
-// Checks that libtorch leaves to Python's optimizers: the fused steps walk several lists of tensors as if they were alike.
+// Checks of arguments that libtorch itself does not make.
+#include <algorithm>
+
 #include "errors.h"
 #include "operators.h"
 
@@ -16,8 +18,21 @@ const c10::IValue* FindArgument(const Operator& op, const torch::jit::Stack& arg
 // Whether the list is read only where a setting says so, and the setting does not.
 bool IsUnused(const Operator& op, const torch::jit::Stack& arguments, const std::string& list) {
   if (list == "max_exp_avg_sqs") return !FindArgument(op, arguments, "amsgrad")->toBool();
-  if (list == "momentum_buffer_list") return FindArgument(op, arguments, "momentum")->toDouble() == 0;
+  if (list == "momentum_buffer_list")
+    return FindArgument(op, arguments, "momentum")->toDouble() == 0;
   return false;
+}
+
+void CollectStorages(const c10::IValue& value, std::vector<const void*>& storages) {
+  auto add = [&](const at::Tensor& tensor) {
+    if (tensor.defined() && tensor.has_storage()) {
+      storages.push_back(tensor.storage().unsafeGetStorageImpl());
+    }
+  };
+  if (value.isTensor()) add(value.toTensor());
+  if (value.isTensorList()) {
+    for (const at::Tensor& tensor : value.toTensorVector()) add(tensor);
+  }
 }
 
 void CheckStep(const Operator& op, const std::string& what, const at::Tensor& step) {
@@ -31,9 +46,9 @@ void CheckAlike(const Operator& op, const std::string& what, const at::Tensor& t
                 const at::Tensor& parameter) {
   for (const at::Tensor* dense : {&parameter, &tensor}) {
     if (dense->layout() != at::kStrided || !dense->is_non_overlapping_and_dense()) {
-      ThrowArgument(op.full_name, what, "dense tensors without gaps or overlaps",
-                    dense->layout() == at::kStrided ? "one with them"
-                                                    : c10::str("layout ", dense->layout()));
+      ThrowArgument(
+          op.full_name, what, "dense tensors without gaps or overlaps",
+          dense->layout() == at::kStrided ? "one with them" : c10::str("layout ", dense->layout()));
     }
   }
   if (tensor.sizes() == parameter.sizes() && tensor.strides() == parameter.strides() &&
@@ -48,6 +63,8 @@ void CheckAlike(const Operator& op, const std::string& what, const at::Tensor& t
                 describe(tensor));
 }
 
+// Python's optimizers check this; the fused steps walk several lists of tensors as if they were
+// alike.
 // `_fused_adam_`, `_fused_adamw_`, `_fused_sgd_`, `_fused_adagrad_`: the parameters stand first.
 void CheckFusedStep(const Operator& op, const torch::jit::Stack& arguments) {
   const std::vector<at::Tensor> parameters = arguments[0].toTensorVector();
@@ -79,6 +96,24 @@ void CheckFusedStep(const Operator& op, const torch::jit::Stack& arguments) {
 }
 
 }  // namespace
+
+void CheckExclusiveOuts(const Operator& op, const torch::jit::Stack& arguments) {
+  std::vector<const void*> outs, others;
+  for (size_t out : op.exclusive_outs) {
+    outs.clear();
+    others.clear();
+    CollectStorages(arguments[out], outs);
+    for (size_t at = 0; at < arguments.size(); ++at) {
+      if (at != out) CollectStorages(arguments[at], others);
+    }
+    for (const void* storage : outs) {
+      if (std::find(others.begin(), others.end(), storage) != others.end()) {
+        ThrowArgument(op.full_name, op.arguments[out].name,
+                      "a tensor that shares no memory with another argument", "one that does");
+      }
+    }
+  }
+}
 
 decltype(Operator::check) FindCheck(const c10::OperatorName& name) {
   for (const char* fused : {"aten::_fused_ad", "aten::_fused_sgd"}) {

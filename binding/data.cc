@@ -43,8 +43,8 @@ TypedArray ReadTypedArray(const Call& call, size_t index, const char* argument) 
   }
   TypedArray array;
   size_t offset;
-  Check(call.env, napi_get_typedarray_info(call.env, value, &array.type, &array.length,
-                                           &array.data, &array.buffer, &offset));
+  Check(call.env, napi_get_typedarray_info(call.env, value, &array.type, &array.length, &array.data,
+                                           &array.buffer, &offset));
   array.element_size = ElementSize(array.type);
   return array;
 }
@@ -156,7 +156,8 @@ napi_value fromSharedTypedArray(Call& call) {
   at::Tensor tensor;
   try {
     tensor = at::from_blob(
-        source.array.data, source.sizes, [shared, reference](void*) { shared->QueueRelease(reference); },
+        source.array.data, source.sizes,
+        [shared, reference](void*) { shared->QueueRelease(reference); },
         at::TensorOptions(source.dtype));
   } catch (...) {
     napi_delete_reference(call.env, reference);
@@ -233,10 +234,10 @@ napi_value copyFromTypedArray(Call& call) {
   TypedArray array = ReadTypedArray(call, 1, "data");
   at::ScalarType dtype = tensor.scalar_type();
   if (!IsPlainDtype(dtype) || !Holds(array.type, dtype) || array.length != ArrayLength(tensor)) {
-    ThrowArgument(call.name, "data",
-                  std::to_string(ArrayLength(tensor)) + " elements of " + c10::toString(dtype),
-                  std::to_string(array.length) + " of " + std::to_string(array.element_size) +
-                      " bytes each");
+    ThrowArgument(
+        call.name, "data",
+        std::to_string(ArrayLength(tensor)) + " elements of " + c10::toString(dtype),
+        std::to_string(array.length) + " of " + std::to_string(array.element_size) + " bytes each");
   }
   at::NoGradGuard no_grad;
   at::Tensor source = at::from_blob(array.data, tensor.sizes(), at::TensorOptions(dtype));
@@ -258,9 +259,9 @@ napi_value item(Call& call) {
 
 std::vector<MethodEntry> DataMethods() {
   return {
-      WAVEGPT_METHOD(fromTypedArray),  WAVEGPT_METHOD(fromSharedTypedArray),
-      WAVEGPT_METHOD(toTypedArray),    WAVEGPT_METHOD(shareTypedArray),
-      WAVEGPT_METHOD(item),            WAVEGPT_METHOD(copyFromTypedArray),
+      WAVEGPT_METHOD(fromTypedArray), WAVEGPT_METHOD(fromSharedTypedArray),
+      WAVEGPT_METHOD(toTypedArray),   WAVEGPT_METHOD(shareTypedArray),
+      WAVEGPT_METHOD(item),           WAVEGPT_METHOD(copyFromTypedArray),
   };
 }
 

@@ -185,6 +185,7 @@ napi_value CallOperator(napi_env env, napi_callback_info info) {
     torch::jit::Stack stack = std::move(environment->stack);
     stack.clear();
     PushArguments(env, environment, *op, given - 1, values + 1, stack);
+    if (!op->exclusive_outs.empty()) CheckExclusiveOuts(*op, stack);
     if (op->check) op->check(*op, stack);
     op->handle.callBoxed(stack);
     napi_value result = WriteResults(env, environment, *op, stack);

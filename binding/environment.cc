@@ -9,7 +9,8 @@ namespace wavegpt {
 namespace {
 
 constexpr double kSlots = 4294967296.0;  // 2^32
-// The last generation for which generation * 2^32 + slot is an exact double. A slot that reaches it is retired.
+// The last generation for which generation * 2^32 + slot is an exact double. A slot that reaches it
+// is retired.
 constexpr uint32_t kLastGeneration = (1u << 21) - 1;
 // V8 is told of external memory in steps of this size: telling it costs more than many operators.
 constexpr int64_t kExternalStep = 1 << 20;

@@ -1,5 +1,5 @@
-// What one JavaScript environment (the main thread or a worker) owns: tensors, scopes, generators, modes.
-// Nothing here is shared between environments, so a terminated worker frees what it held.
+// What one JavaScript environment (the main thread or a worker) owns: tensors, scopes, generators,
+// modes. Nothing here is shared between environments, so a terminated worker frees what it held.
 #pragma once
 
 #include <atomic>
@@ -16,8 +16,9 @@ namespace wavegpt {
 
 struct Operator;
 
-// References to typed arrays whose memory tensors share. A storage may be freed on any thread, a reference only
-// on the JavaScript thread: so they are queued here and deleted at the environment's next call.
+// References to typed arrays whose memory tensors share. A storage may be freed on any thread, a
+// reference only on the JavaScript thread: so they are queued here and deleted at the environment's
+// next call.
 class SharedMemoryReferences {
  public:
   void QueueRelease(napi_ref reference);
@@ -56,7 +57,8 @@ class Environment {
   uint32_t CloseScope(uint32_t depth);
   uint32_t ScopeDepth() const { return static_cast<uint32_t>(marks_.size()); }
   void Keep(double handle);
-  // From the scope at `depth`, where the tensor belongs to it, to the one around. Whether it is outside all now.
+  // From the scope at `depth`, where the tensor belongs to it, to the one around. Whether it is
+  // outside all now.
   bool MoveToOuterScope(double handle, uint32_t depth);
   bool IsScoped(double handle) const;
 
@@ -93,8 +95,8 @@ class Environment {
   struct Slot {
     at::Tensor tensor;
     uint32_t generation = 1;
-    uint32_t scope = 0;      // depth of the scope that owns it; 0 for none
-    int64_t reported = 0;    // bytes of it reported to V8
+    uint32_t scope = 0;    // depth of the scope that owns it; 0 for none
+    int64_t reported = 0;  // bytes of it reported to V8
   };
   struct ScopeEntry {
     uint32_t slot;

@@ -26,8 +26,7 @@ BindingError WithContext(const char* code, std::string message, const std::strin
 
 void SetString(napi_env env, napi_value object, const char* key, const std::string& text) {
   napi_value value;
-  if (!text.empty() &&
-      napi_create_string_utf8(env, text.data(), text.size(), &value) == napi_ok) {
+  if (!text.empty() && napi_create_string_utf8(env, text.data(), text.size(), &value) == napi_ok) {
     napi_set_named_property(env, object, key, value);
   }
 }
@@ -49,10 +48,10 @@ void ThrowToJavaScript(napi_env env, const BindingError& error) {
 
 void ThrowArgument(const std::string& function, const std::string& argument,
                    const std::string& expected, const std::string& received) {
-  throw BindingError("ERR_WAVEGPT_ARGUMENT",
-                     function + ": argument '" + argument + "' expected " + expected + ", got " +
-                         received,
-                     function, argument);
+  throw BindingError(
+      "ERR_WAVEGPT_ARGUMENT",
+      function + ": argument '" + argument + "' expected " + expected + ", got " + received,
+      function, argument);
 }
 
 std::string Describe(napi_env env, napi_value value) {

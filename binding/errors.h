@@ -8,7 +8,8 @@
 
 namespace wavegpt {
 
-// An error of the design's form: it names the operator (or function), the argument, what was expected and what came.
+// An error of the design's form: it names the operator (or function), the argument, what was
+// expected and what came.
 class BindingError : public std::exception {
  public:
   BindingError(std::string code, std::string message, std::string operator_name = "",
@@ -32,7 +33,8 @@ class BindingError : public std::exception {
 // What a JavaScript value is, for messages: "number 3.5", "string \"abc\"", "Array(3)", "null".
 std::string Describe(napi_env env, napi_value value);
 
-// The message and code of the exception being handled; `context` (an operator's name) stands before the message.
+// The message and code of the exception being handled; `context` (an operator's name) stands before
+// the message.
 BindingError CurrentException(const std::string& context);
 
 // Throws the exception being handled as a JavaScript error.

@@ -1,9 +1,9 @@
 /*
  * wavegpt.node: a loader that does not link libtorch.
  *
- * load(libraries: string[], binding: string, abi: bigint) opens libtorch's libraries by absolute path,
- * compares libtorch's version, and only then opens the binding, whose undefined libtorch_cpu and libc10
- * are satisfied by what is loaded already.
+ * load(libraries: string[], binding: string, abi: bigint) opens libtorch's libraries by absolute
+ * path, compares libtorch's version, and only then opens the binding, whose undefined libtorch_cpu
+ * and libc10 are satisfied by what is loaded already.
  */
 #include <node_api.h>
 #include <stdint.h>

@@ -11,9 +11,7 @@ napi_value setGradEnabled(Call& call) {
   return call.Undefined();
 }
 
-napi_value isInferenceMode(Call& call) {
-  return call.NewBoolean(c10::InferenceMode::is_enabled());
-}
+napi_value isInferenceMode(Call& call) { return call.NewBoolean(c10::InferenceMode::is_enabled()); }
 
 napi_value enterInferenceMode(Call& call) {
   bool enabled = call.Boolean(0, "enabled");
@@ -59,9 +57,9 @@ napi_value enterAutocast(Call& call) {
   if (enabled && dtype != at::kBFloat16 && dtype != at::kHalf) {
     ThrowArgument(call.name, "dtype", "bfloat16 or float16", c10::toString(dtype));
   }
-  call.environment->autocast_entries.push_back(
-      {type, at::autocast::get_autocast_dtype(type), at::autocast::is_autocast_enabled(type),
-       at::autocast::is_autocast_cache_enabled()});
+  call.environment->autocast_entries.push_back({type, at::autocast::get_autocast_dtype(type),
+                                                at::autocast::is_autocast_enabled(type),
+                                                at::autocast::is_autocast_cache_enabled()});
   at::autocast::set_autocast_enabled(type, enabled);
   if (enabled) at::autocast::set_autocast_dtype(type, dtype);
   at::autocast::set_autocast_cache_enabled(cache_enabled);
@@ -104,11 +102,16 @@ napi_value deterministicAlgorithms(Call& call) {
 
 std::vector<MethodEntry> ModeMethods() {
   return {
-      WAVEGPT_METHOD(isGradEnabled),      WAVEGPT_METHOD(setGradEnabled),
-      WAVEGPT_METHOD(isInferenceMode),    WAVEGPT_METHOD(enterInferenceMode),
-      WAVEGPT_METHOD(exitInferenceMode),  WAVEGPT_METHOD(autocast),
-      WAVEGPT_METHOD(enterAutocast),      WAVEGPT_METHOD(exitAutocast),
-      WAVEGPT_METHOD(defaultDtype),       WAVEGPT_METHOD(setDefaultDtype),
+      WAVEGPT_METHOD(isGradEnabled),
+      WAVEGPT_METHOD(setGradEnabled),
+      WAVEGPT_METHOD(isInferenceMode),
+      WAVEGPT_METHOD(enterInferenceMode),
+      WAVEGPT_METHOD(exitInferenceMode),
+      WAVEGPT_METHOD(autocast),
+      WAVEGPT_METHOD(enterAutocast),
+      WAVEGPT_METHOD(exitAutocast),
+      WAVEGPT_METHOD(defaultDtype),
+      WAVEGPT_METHOD(setDefaultDtype),
       WAVEGPT_METHOD(setDeterministicAlgorithms),
       WAVEGPT_METHOD(deterministicAlgorithms),
   };

@@ -32,8 +32,7 @@ extern "C"
   try {
     InstallSmallBlockAllocator();
     auto environment = std::make_unique<Environment>(env);
-    Check(env,
-          napi_set_instance_data(env, environment.get(), DeleteEnvironment, nullptr));
+    Check(env, napi_set_instance_data(env, environment.get(), DeleteEnvironment, nullptr));
     environment.release();
     for (auto* methods : {DispatchMethods, OwnershipMethods, DataMethods, PropertyMethods,
                           AutogradMethods, ModeMethods, RandomMethods, RuntimeMethods}) {

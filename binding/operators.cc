@@ -125,6 +125,11 @@ Operator::Operator(c10::OperatorHandle operator_handle) : handle(operator_handle
       }
     }
   }
+  if (!handle.hasTag(at::Tag::pointwise)) {
+    for (size_t at = 0; at < arguments.size(); ++at) {
+      if (schema.arguments()[at].is_out()) exclusive_outs.push_back(at);
+    }
+  }
   refused = RefusalReason(schema.operator_name());
   check = FindCheck(schema.operator_name());
 }

@@ -41,7 +41,8 @@ struct OperatorArgument {
   ArgumentType type;
   int32_t size = 0;  // of `int[N]`; 0 where there is none
   bool has_default = false;
-  // A size, stride or padding of a window: libtorch computes with it unchecked, so it must fit 32 bits.
+  // A size, stride or padding of a window: libtorch computes with it unchecked, so it must fit 32
+  // bits.
   bool window = false;
   c10::IValue default_value;
 };
@@ -59,14 +60,21 @@ struct Operator {
   std::vector<OperatorArgument> arguments;
   std::vector<OperatorReturn> returns;
   const char* refused = nullptr;
+  // Out tensors that must share no memory with another argument: only pointwise kernels may write
+  // where they read.
+  std::vector<size_t> exclusive_outs;
   // Checks what libtorch does not, before the call; throws. Null for nearly all.
   void (*check)(const Operator& op, const torch::jit::Stack& arguments) = nullptr;
 };
 
+// Throws where an out tensor shares memory that it must not share.
+void CheckExclusiveOuts(const Operator& op, const torch::jit::Stack& arguments);
+
 // The check for an operator, or null.
 decltype(Operator::check) FindCheck(const c10::OperatorName& name);
 
-// Why libtorch may not be given this operator's arguments from JavaScript (bad ones end the process), or null.
+// Why libtorch may not be given this operator's arguments from JavaScript (bad ones end the
+// process), or null.
 const char* RefusalReason(const c10::OperatorName& name);
 
 }  // namespace wavegpt

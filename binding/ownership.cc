@@ -62,9 +62,11 @@ napi_value memory(Call& call) {
 
 std::vector<MethodEntry> OwnershipMethods() {
   return {
-      WAVEGPT_METHOD(openScope),        WAVEGPT_METHOD(closeScope), WAVEGPT_METHOD(scopeDepth),
-      WAVEGPT_METHOD(keep),             WAVEGPT_METHOD(isScoped),   WAVEGPT_METHOD(release),
-      WAVEGPT_METHOD(moveToOuterScope), WAVEGPT_METHOD(isAlive),    WAVEGPT_METHOD(memory),
+      WAVEGPT_METHOD(openScope),        WAVEGPT_METHOD(closeScope),
+      WAVEGPT_METHOD(scopeDepth),       WAVEGPT_METHOD(keep),
+      WAVEGPT_METHOD(isScoped),         WAVEGPT_METHOD(release),
+      WAVEGPT_METHOD(moveToOuterScope), WAVEGPT_METHOD(isAlive),
+      WAVEGPT_METHOD(memory),
   };
 }
 

@@ -55,10 +55,10 @@ napi_value isSame(Call& call) {
 
 std::vector<MethodEntry> PropertyMethods() {
   return {
-      WAVEGPT_METHOD(shape),  WAVEGPT_METHOD(strides), WAVEGPT_METHOD(storageOffset),
-      WAVEGPT_METHOD(dim),    WAVEGPT_METHOD(numel),   WAVEGPT_METHOD(elementSize),
-      WAVEGPT_METHOD(dtype),  WAVEGPT_METHOD(device),  WAVEGPT_METHOD(layout),
-      WAVEGPT_METHOD(isSame), WAVEGPT_METHOD(version), WAVEGPT_METHOD(isContiguous),
+      WAVEGPT_METHOD(shape),       WAVEGPT_METHOD(strides), WAVEGPT_METHOD(storageOffset),
+      WAVEGPT_METHOD(dim),         WAVEGPT_METHOD(numel),   WAVEGPT_METHOD(elementSize),
+      WAVEGPT_METHOD(dtype),       WAVEGPT_METHOD(device),  WAVEGPT_METHOD(layout),
+      WAVEGPT_METHOD(isSame),      WAVEGPT_METHOD(version), WAVEGPT_METHOD(isContiguous),
       WAVEGPT_METHOD(dataPointer),
   };
 }

@@ -77,11 +77,11 @@ napi_value setGeneratorState(Call& call) {
 
 std::vector<MethodEntry> RandomMethods() {
   return {
-      WAVEGPT_METHOD(manualSeed),           WAVEGPT_METHOD(createGenerator),
-      WAVEGPT_METHOD(defaultGenerator),     WAVEGPT_METHOD(releaseGenerator),
-      WAVEGPT_METHOD(generatorManualSeed),  WAVEGPT_METHOD(generatorInitialSeed),
-      WAVEGPT_METHOD(generatorSeed),        WAVEGPT_METHOD(generatorDevice),
-      WAVEGPT_METHOD(generatorState),       WAVEGPT_METHOD(setGeneratorState),
+      WAVEGPT_METHOD(manualSeed),          WAVEGPT_METHOD(createGenerator),
+      WAVEGPT_METHOD(defaultGenerator),    WAVEGPT_METHOD(releaseGenerator),
+      WAVEGPT_METHOD(generatorManualSeed), WAVEGPT_METHOD(generatorInitialSeed),
+      WAVEGPT_METHOD(generatorSeed),       WAVEGPT_METHOD(generatorDevice),
+      WAVEGPT_METHOD(generatorState),      WAVEGPT_METHOD(setGeneratorState),
   };
 }
 

@@ -1,5 +1,6 @@
-// Operators that JavaScript may not call, and why. Found by fuzzing (test/binding/) with each tensor's memory between
-// guard pages: all of them are inner parts of libtorch, which trust what the operators around them have checked.
+// Operators that JavaScript may not call, and why. Found by fuzzing (test/binding/) with each
+// tensor's memory between guard pages: all of them are inner parts of libtorch, which trust what
+// the operators around them have checked.
 #include <unordered_map>
 
 #include "operators.h"
@@ -8,10 +9,12 @@ namespace wavegpt {
 namespace {
 
 constexpr const char* kBackward =
-    "a backward kernel trusts autograd to have checked its arguments, and reads or writes out of bounds where they "
+    "a backward kernel trusts autograd to have checked its arguments, and reads or writes out of "
+    "bounds where they "
     "do not fit; use backward() or autograd.grad()";
 constexpr const char* kUnchecked =
-    "it is an inner part of libtorch that does not check its arguments, and reads or writes out of bounds where they "
+    "it is an inner part of libtorch that does not check its arguments, and reads or writes out of "
+    "bounds where they "
     "do not fit";
 constexpr const char* kNoStorage =
     "it makes a tensor without memory, which other operators write to all the same";

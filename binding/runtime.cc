@@ -31,7 +31,8 @@ napi_value getNumThreads(Call& call) { return call.NewNumber(at::get_num_threads
 
 // More threads than the system grants end the process, so the number is bounded.
 int ReadThreads(const Call& call) {
-  int64_t most = std::max<int64_t>(64, 4 * static_cast<int64_t>(std::thread::hardware_concurrency()));
+  int64_t most =
+      std::max<int64_t>(64, 4 * static_cast<int64_t>(std::thread::hardware_concurrency()));
   int64_t count = call.Integer(0, "count");
   if (count < 1 || count > most) {
     ThrowArgument(call.name, "count", "from 1 to " + std::to_string(most) + " threads",

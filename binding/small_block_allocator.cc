@@ -11,8 +11,9 @@
 namespace wavegpt {
 namespace {
 
-// An operator on a few numbers spends a tenth of its time in posix_memalign and free. Blocks of 64 to 4,096 bytes are
-// kept by the thread that frees them instead, by power of two; larger ones go to libtorch's own allocator.
+// An operator on a few numbers spends a tenth of its time in posix_memalign and free. Blocks of 64
+// to 4,096 bytes are kept by the thread that frees them instead, by power of two; larger ones go to
+// libtorch's own allocator.
 constexpr size_t kSmallest = 64;
 constexpr size_t kLargest = 4096;
 constexpr size_t kClasses = std::bit_width(kLargest) - std::bit_width(kSmallest) + 1;
@@ -27,7 +28,8 @@ struct ThreadCache {
   std::array<size_t, kClasses> counts{};
 };
 
-// Not destroyed with the thread's other objects, of which some may still free tensors: the guard below empties it.
+// Not destroyed with the thread's other objects, of which some may still free tensors: the guard
+// below empties it.
 thread_local ThreadCache cache;
 thread_local bool cache_closed = false;
 
@@ -86,8 +88,8 @@ class SmallBlockAllocator final : public c10::Allocator {
     return {pointer, pointer, kDeleters[size_class], c10::Device(c10::DeviceType::CPU)};
   }
 
-  // oneDNN and others take raw blocks and give them back without a size: they bypass the cache then. Every block is
-  // alloc_cpu's, so libtorch's own deleter frees each.
+  // oneDNN and others take raw blocks and give them back without a size: they bypass the cache
+  // then. Every block is alloc_cpu's, so libtorch's own deleter frees each.
   c10::DeleterFnPtr raw_deleter() const override { return large_->raw_deleter(); }
 
   void copy_data(void* destination, const void* source, size_t count) const override {
