@@ -1,4 +1,5 @@
 import { type Tensor, torch } from "../../lib/index.js";
+import { device } from "../device.js";
 
 /** The largest absolute difference; infinite where the shapes differ or a number is not one. */
 export function maxError(a: Tensor, b: Tensor): number {
@@ -14,7 +15,7 @@ export function identical(a: Tensor, b: Tensor): boolean {
   return a.shape.join() === b.shape.join() && torch.tidy(() => torch.equal(a, b) as boolean);
 }
 
-/** Random token ids, (rows, length). */
+/** Random token ids on the device under test, (rows, length). */
 export function randomTokens(rows: number, length: number, vocabSize: number): Tensor {
-  return torch.randint(vocabSize, [rows, length], { dtype: "int64" });
+  return torch.randint(vocabSize, [rows, length], { dtype: "int64", device });
 }

@@ -1,26 +1,33 @@
 import { describe, expect, it } from "vitest";
 import { type Tensor, torch } from "../../lib/index.js";
 import { GPT, WaveGPT } from "../../src/model/index.js";
+import { device } from "../device.js";
 import { identical, maxError, randomTokens } from "./compare.js";
 
 const VOCAB = 13;
 
 function evaluated(blockSize: number): WaveGPT {
   torch.manualSeed(1);
-  const model = new WaveGPT({ vocabSize: VOCAB, nEmbd: 16, nHeads: 4, nLayers: 2, blockSize });
+  const model = new WaveGPT(
+    { vocabSize: VOCAB, nEmbd: 16, nHeads: 4, nLayers: 2, blockSize },
+    { device },
+  );
   torch.noGrad(() => model.beta.fill_(0.3));
   return model.eval();
 }
 
 function mask(rows: boolean[][]): Tensor {
-  return torch.tensor(rows, { dtype: "bool" });
+  return torch.tensor(rows, { dtype: "bool", device });
 }
 
 describe("WaveGPT's previous context", () => {
   it("may be absent: the decoder speaks alone, like a GPT of the same weights", () => {
     using _ = torch.scope();
     const model = evaluated(16);
-    const gpt = new GPT({ vocabSize: VOCAB, nEmbd: 16, nHeads: 4, nLayers: 2, blockSize: 16 });
+    const gpt = new GPT(
+      { vocabSize: VOCAB, nEmbd: 16, nHeads: 4, nLayers: 2, blockSize: 16 },
+      { device },
+    );
     gpt.loadStateDict(
       Object.fromEntries(
         Object.entries(model.stateDict()).filter(
@@ -79,9 +86,12 @@ describe("WaveGPT's previous context", () => {
   it("gives a masked token and a row without context no gradient", () => {
     using _ = torch.scope();
     const model = evaluated(8);
-    const x = torch.zeros([2, 8], { dtype: "int64" });
+    const x = torch.zeros([2, 8], { dtype: "int64", device });
     const previous = torch.cat(
-      [torch.full([2, 4], 5, { dtype: "int64" }), torch.full([2, 4], 6, { dtype: "int64" })],
+      [
+        torch.full([2, 4], 5, { dtype: "int64", device }),
+        torch.full([2, 4], 6, { dtype: "int64", device }),
+      ],
       { dim: 1 },
     );
     const half = [false, false, false, false, true, true, true, true];
@@ -103,7 +113,10 @@ describe("WaveGPT's previous context", () => {
 
   it("moves alpha in training", () => {
     using _ = torch.scope();
-    const model = new WaveGPT({ vocabSize: VOCAB, nEmbd: 16, nHeads: 4, nLayers: 1, blockSize: 8 });
+    const model = new WaveGPT(
+      { vocabSize: VOCAB, nEmbd: 16, nHeads: 4, nLayers: 1, blockSize: 8 },
+      { device },
+    );
     expect(model.alpha()).toBe(1);
     const x = randomTokens(2, 8, VOCAB);
     model.forward(x, { previous: x, targets: x }).loss.backward();
@@ -155,7 +168,7 @@ describe("forward", () => {
         () => model.forward(randomTokens(2, 9, VOCAB)),
         /x must .* 1 to the block size, 8, got \[2, 9\]/,
       ],
-      [() => model.forward(torch.zeros([8], { dtype: "int64" })), /x must .* got \[8\]/],
+      [() => model.forward(torch.zeros([8], { dtype: "int64", device })), /x must .* got \[8\]/],
       [() => model.forward(randomTokens(2, 0, VOCAB)), /x must .* got \[2, 0\]/],
       [
         () => model.forward(x, { previous: randomTokens(3, 8, VOCAB) }),

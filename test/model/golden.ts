@@ -3,15 +3,16 @@ import { resolve } from "node:path";
 import { safetensors, type Tensor, torch } from "../../lib/index.js";
 import { packageRoot } from "../../lib/package-root.js";
 import { WaveGPT, type WaveGPTOptions, type WaveNetMode } from "../../src/model/index.js";
+import { device } from "../device.js";
 
-/** What the reference computes, from `WAVEGPT_GOLDEN_DIR` or `../shared/golden` beside the repository. */
+/** What the reference computes, on the device under test, from `WAVEGPT_GOLDEN_DIR` or `../shared/golden` beside the repository. */
 export function loadGolden(): Record<string, Tensor> {
   const folder = process.env.WAVEGPT_GOLDEN_DIR ?? "../shared/golden";
   const path = resolve(packageRoot(), folder, "seed_wavegpt.safetensors");
   if (!existsSync(path)) {
     throw new Error(`the reference's numbers are not at ${path}: set WAVEGPT_GOLDEN_DIR`);
   }
-  return safetensors.load(path);
+  return safetensors.load(path, { device });
 }
 
 /** The configuration that they were computed with. */
@@ -43,7 +44,7 @@ export function goldenStart(mode: WaveNetMode): WaveGPT {
       model.beta.fill_(0.3);
     }),
   );
-  return model;
+  return model.to(device);
 }
 
 /** The entries whose names start with `prefix`, without it. */

@@ -7,13 +7,14 @@ import {
   WaveGPT,
   type WaveGPTOptions,
 } from "../../src/model/index.js";
+import { device } from "../device.js";
 import { identical, randomTokens } from "./compare.js";
 
 const VOCAB = 11;
 const small: WaveGPTOptions = { vocabSize: VOCAB, nEmbd: 16, nHeads: 2, nLayers: 2, dropout: 0.3 };
 
 function wavegpt(options: Partial<WaveGPTOptions>): WaveGPT {
-  const model = new WaveGPT({ ...small, ...options });
+  const model = new WaveGPT({ ...small, ...options }, { device });
   // At its start beta is 0 and the WaveNet without a voice.
   torch.noGrad(() => model.beta.fill_(0.4));
   return model;
@@ -21,7 +22,7 @@ function wavegpt(options: Partial<WaveGPTOptions>): WaveGPT {
 
 function gpt(options: Partial<WaveGPTOptions>): GPT {
   const { wavenet: _, ...rest } = { ...small, ...options };
-  return new GPT(rest);
+  return new GPT(rest, { device });
 }
 
 /** The logits, with the same dropout every time. */

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { optim, type Tensor, torch } from "../../lib/index.js";
 import { WaveGPT } from "../../src/model/index.js";
+import { device, float32Tolerance } from "../device.js";
 import { maxError } from "./compare.js";
 import { goldenOptions, goldenStart, loadGolden, under } from "./golden.js";
 
-const TOLERANCE = 1e-5;
 const golden = loadGolden();
 const x = golden["input.x"]!;
 const previous = golden["input.x_prev"]!;
@@ -31,7 +31,7 @@ describe.each([
     const errors = Object.entries(tensors).map(
       ([name, tensor]) => [name, maxError(computed[name]!, tensor)] as const,
     );
-    expect(errors.filter(([, error]) => !(error < TOLERANCE))).toEqual([]);
+    expect(errors.filter(([, error]) => !(error < float32Tolerance))).toEqual([]);
     if (process.env.WAVEGPT_SHOW_ERRORS) {
       const worst = [...errors].sort((a, b) => b[1] - a[1])[0]!;
       const by = Object.fromEntries(errors);
@@ -58,7 +58,7 @@ it("follows the reference's ten AdamW losses and ends at its weights", () => {
     Math.abs(loss - losses[step]!),
   );
   expect(errors.length).toBe(10);
-  expect(Math.max(...errors)).toBeLessThan(TOLERANCE);
+  expect(Math.max(...errors)).toBeLessThan(float32Tolerance);
   expect(losses[9]).toBeLessThan(losses[0]! - 0.1);
   using _ = torch.scope();
   const ends = model.namedParameters().map(([name, p]) => maxError(p, weights[name]!));
@@ -74,10 +74,10 @@ it.each([
   ["leaky-reference", 4.144369602203369],
 ] as const)("computes the reference's loss from its checkpoint, %s", (mode, expected) => {
   using _ = torch.scope();
-  const model = new WaveGPT(goldenOptions(mode));
+  const model = new WaveGPT(goldenOptions(mode), { device });
   model.loadReferenceStateDict(weights);
   expect(model.alpha()).toBeCloseTo(1 - weights.beta!.number(), 6);
   // What the reference's own code gives for these weights and tokens.
   const { loss } = model.forward(x, { previous, targets });
-  expect(Math.abs(loss.number() - expected)).toBeLessThan(TOLERANCE);
+  expect(Math.abs(loss.number() - expected)).toBeLessThan(float32Tolerance);
 });

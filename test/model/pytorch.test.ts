@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { safetensors, torch } from "../../lib/index.js";
 import { packageRoot } from "../../lib/package-root.js";
 import { createModel, WaveGPT, type WaveGPTConfig } from "../../src/model/index.js";
@@ -37,17 +37,19 @@ const cases: [string, Omit<WaveGPTConfig, "wavenet"> & Partial<WaveGPTConfig>][]
   ],
 ];
 
-describe.each(cases)("%s", (_name, config) => {
-  it("starts from PyTorch's weights and drops what PyTorch drops, for the same seed", () => {
+const seed = 1234;
+
+beforeAll(() => {
+  const configs = cases.map(([, config]) => ({ ...config, seed }));
+  const script = resolve(packageRoot(), "test/model/pytorch.py");
+  pythonFile(script, JSON.stringify(configs), folder);
+});
+
+it.each(cases.map(([name, config], index) => [name, config, index] as const))(
+  "%s starts from PyTorch's weights and drops what PyTorch drops, for the same seed",
+  (_name, config, index) => {
     using _ = torch.scope();
-    const seed = 1234;
-    const file = join(folder, "expected.safetensors");
-    pythonFile(
-      resolve(packageRoot(), "test/model/pytorch.py"),
-      JSON.stringify({ ...config, seed }),
-      file,
-    );
-    const expected = safetensors.load(file);
+    const expected = safetensors.load(join(folder, `${index}.safetensors`));
     torch.manualSeed(seed);
     const model = createModel(config.wavenet ? "wavegpt" : "gpt", config);
     const own = model.stateDict();
@@ -59,5 +61,5 @@ describe.each(cases)("%s", (_name, config) => {
     torch.manualSeed(seed + 1);
     const { logits } = model.forward(expected.x!, { previous: expected.previous! });
     expect(maxError(logits, expected.logits!)).toBeLessThan(1e-5);
-  });
-});
+  },
+);
