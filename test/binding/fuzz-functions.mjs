@@ -12,21 +12,37 @@ let succeeded = 0;
 
 const generators = () => [binding.defaultGenerator("cpu"), binding.createGenerator("cpu")];
 const typedArrays = [
-  new Float32Array(6), new BigInt64Array(6), new Uint16Array(2), new Uint8Array(0), new Float64Array(1),
+  new Float32Array(6),
+  new BigInt64Array(6),
+  new Uint16Array(2),
+  new Uint8Array(0),
+  new Float64Array(1),
 ];
 
 function value(pool) {
   switch (Math.floor(rng() * 12)) {
-    case 0: case 1: case 2: return pick(pool.tensors);
-    case 3: return pick(typedArrays);
-    case 4: return pick([[2, 3], [6], [], [0], [-1], [1e9, 1e9]]);
-    case 5: return pick(["cpu", "cuda", "meta", "mps", "cpu:3", "aten::add", "Tensor"]);
-    case 6: return pick([0, 1, 2, 4, 6, 11, 15]);
-    case 7: return rng() < 0.5;
-    case 8: return pick([0n, 42n, -1n, 2n ** 64n - 1n]);
-    case 9: return Array.from({ length: Math.floor(rng() * 3) }, () => pick([...pool.tensors, null]));
-    case 10: return pick(generators());
-    default: return junk(pool, rng);
+    case 0:
+    case 1:
+    case 2:
+      return pick(pool.tensors);
+    case 3:
+      return pick(typedArrays);
+    case 4:
+      return pick([[2, 3], [6], [], [0], [-1], [1e9, 1e9]]);
+    case 5:
+      return pick(["cpu", "cuda", "meta", "mps", "cpu:3", "aten::add", "Tensor"]);
+    case 6:
+      return pick([0, 1, 2, 4, 6, 11, 15]);
+    case 7:
+      return rng() < 0.5;
+    case 8:
+      return pick([0n, 42n, -1n, 2n ** 64n - 1n]);
+    case 9:
+      return Array.from({ length: Math.floor(rng() * 3) }, () => pick([...pool.tensors, null]));
+    case 10:
+      return pick(generators());
+    default:
+      return junk(pool, rng);
   }
 }
 

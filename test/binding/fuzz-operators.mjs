@@ -32,10 +32,13 @@ function plausible(argument, pool, rng, coherent) {
 }
 
 // Work in proportion to a number that is passed: too long for a test when the number is large.
-const SLOW = /polynomial|^aten::random|^aten::(bartlett|blackman|hamming|hann|kaiser)_window|^aten::combinations/;
+const SLOW =
+  /polynomial|^aten::random|^aten::(bartlett|blackman|hamming|hann|kaiser)_window|^aten::combinations/;
 
 function isLarge(value) {
-  return (typeof value === "number" || typeof value === "bigint") && (value > 1000 || value < -1000);
+  return (
+    (typeof value === "number" || typeof value === "bigint") && (value > 1000 || value < -1000)
+  );
 }
 
 function drawArguments(operator, pool, rng) {

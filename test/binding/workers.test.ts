@@ -16,11 +16,14 @@ function start(workerData: Record<string, unknown>): Worker {
   return new Worker(path.join(packageRoot(), "test/binding/worker.mjs"), { workerData });
 }
 
-async function result(worker: Worker): Promise<Finished> {
-  for (;;) {
-    const [message] = (await once(worker, "message")) as [Finished | "running"];
-    if (message !== "running") return message;
-  }
+/** Listens from the start: two messages may come in one turn, and `once` would miss the second. */
+function result(worker: Worker): Promise<Finished> {
+  return new Promise((resolve, reject) => {
+    worker.on("message", (message: Finished | "running") => {
+      if (message !== "running") resolve(message);
+    });
+    worker.on("error", reject);
+  });
 }
 
 describe("worker threads", () => {
