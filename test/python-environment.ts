@@ -10,12 +10,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { cacheDirectory, LIBTORCH_VERSION, locateLibtorch } from "../lib/libtorch/index.js";
 import { type Interpreter, interpreters } from "../lib/libtorch/interpreter.js";
 import { withLock } from "../lib/libtorch/lock.js";
+import { packageRoot } from "../lib/package-root.js";
 
-const REQUIREMENTS = fileURLToPath(new URL("requirements.txt", import.meta.url));
+const REQUIREMENTS = path.join(packageRoot(), "test", "requirements.txt");
 const WINDOWS = process.platform === "win32";
 
 function say(line: string): void {

@@ -1,0 +1,26 @@
+import { writeFileSync } from "node:fs";
+import { describeMachine, machine } from "./machine.js";
+import { type BenchOptions, readOptions, USAGE } from "./options.js";
+import { formatOverhead, measureOverhead } from "./overhead/bench.js";
+
+async function bench(options: BenchOptions): Promise<void> {
+  const own = machine();
+  const report: Record<string, unknown> = { date: new Date().toISOString(), machine: own, options };
+  console.log(`${describeMachine(own)}\n`);
+  if (options.parts.includes("overhead")) {
+    const overhead = await measureOverhead(options);
+    report.overhead = overhead;
+    console.log(`${formatOverhead(overhead)}\n`);
+  }
+  if (options.json !== null) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
+}
+
+let options: BenchOptions | null = null;
+try {
+  options = readOptions(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
+  process.exit(2);
+}
+if (options === null) process.stdout.write(USAGE);
+else await bench(options);

@@ -1,0 +1,73 @@
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+
+export const PARTS = ["overhead", "step", "profile"] as const;
+export type Part = (typeof PARTS)[number];
+
+export interface BenchOptions {
+  readonly parts: readonly Part[];
+  /** Few and short rounds: to see that everything runs, not to quote. */
+  readonly quick: boolean;
+  /** File for everything that was measured, or null. */
+  readonly json: string | null;
+  /** How many times each side has its turn, or null for a part's own number. */
+  readonly rounds: number | null;
+  /** CPU threads of each side in training steps. Operators always get one. */
+  readonly threads: number;
+  /** Measures only what has this in its name. */
+  readonly only: string;
+}
+
+export const USAGE = `Usage: npm run bench [-- PART...] [OPTIONS]
+
+Parts (default: overhead step)
+  overhead      one operator on 4x4 tensors, against PyTorch from Python, one thread each
+  step          a training step of the shakespeare preset, against PyTorch eager and torch.compile
+  profile       where a training step spends its time (not a comparison)
+
+Options
+  --quick       few and short rounds, to see that everything runs
+  --rounds N    how many times each side has its turn
+  --threads N   CPU threads of each side in training steps (default: all, ${availableParallelism()} here)
+  --only TEXT   measure only what has TEXT in its name
+  --json FILE   write all measurements to FILE
+  --help
+`;
+
+function positive(flag: string, value: string | undefined): number | null {
+  if (value === undefined) return null;
+  const number = Number(value);
+  if (!Number.isSafeInteger(number) || number < 1) {
+    throw new Error(`--${flag}: expected a whole number from 1, got ${value}`);
+  }
+  return number;
+}
+
+/** @throws Error that says what was expected, for a bad command line; returns null for --help. */
+export function readOptions(argv: readonly string[]): BenchOptions | null {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      quick: { type: "boolean", default: false },
+      json: { type: "string" },
+      rounds: { type: "string" },
+      threads: { type: "string" },
+      only: { type: "string", default: "" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) return null;
+  const unknown = positionals.find((part) => !(PARTS as readonly string[]).includes(part));
+  if (unknown !== undefined) {
+    throw new Error(`expected a part among ${PARTS.join(", ")}, got ${unknown}`);
+  }
+  return {
+    parts: positionals.length === 0 ? ["overhead", "step"] : (positionals as Part[]),
+    quick: values.quick,
+    json: values.json ?? null,
+    rounds: positive("rounds", values.rounds),
+    threads: positive("threads", values.threads) ?? availableParallelism(),
+    only: values.only,
+  };
+}
