@@ -99,6 +99,16 @@ export function uniqueConsecutive(
   return selectResults(results as Tensor[], options);
 }
 
+/** `Tensor.nonzero` as a function. */
+export function nonzero(input: Tensor, options: { asTuple: true }): Tensor[];
+export function nonzero(input: Tensor, options?: { asTuple?: false | undefined }): Tensor;
+export function nonzero(
+  input: Tensor,
+  options?: { asTuple?: boolean | undefined },
+): Tensor | Tensor[] {
+  return options?.asTuple ? input.nonzero({ asTuple: true }) : input.nonzero();
+}
+
 /** The number of elements. */
 export function numel(input: Tensor): number {
   return input.numel();

@@ -18,6 +18,8 @@ const matrixTransposed = nativeOperator("aten::mT");
 const adjoint = nativeOperator("aten::matrix_H");
 const matrixAdjoint = nativeOperator("aten::mH");
 const detached = nativeOperator("aten::detach");
+const nonzeroRows = nativeOperator("aten::nonzero");
+const nonzeroDims = nativeOperator("aten::nonzero_numpy");
 const toDtype = nativeOperator("aten::to", "dtype");
 const toDevice = nativeOperator("aten::to", "device");
 
@@ -373,6 +375,14 @@ export class Tensor {
   set(index: readonly Index[], value: IndexValue): this {
     writeIndex(this, index, value);
     return this;
+  }
+
+  /** The places of the elements that are not zero: a row each, or one tensor a dimension with `asTuple`. */
+  nonzero(options: { asTuple: true }): Tensor[];
+  nonzero(options?: { asTuple?: false | undefined }): Tensor;
+  nonzero(options?: { asTuple?: boolean | undefined }): Tensor | Tensor[] {
+    if (!options?.asTuple) return new Tensor(nonzeroRows(this.handle) as Handle);
+    return (nonzeroDims(this.handle) as Handle[]).map((handle) => new Tensor(handle));
   }
 
   /** The slices along the first dimension. */

@@ -3,7 +3,7 @@ import { backward, grad } from "./autograd.js";
 import { fromTypedArray, tensor } from "./creation.js";
 import { cuda, mps } from "./devices.js";
 import { DTYPES, finfo, iinfo } from "./dtype.js";
-import { einsum, full, isTensor, numel, unique, uniqueConsecutive } from "./functions.js";
+import { einsum, full, isTensor, nonzero, numel, unique, uniqueConsecutive } from "./functions.js";
 import type { TorchFunctions } from "./generated/functions.js";
 import {
   enableGrad,
@@ -61,6 +61,7 @@ const own = {
   einsum,
   unique,
   uniqueConsecutive,
+  nonzero,
   numel,
 
   // Groups of operators, and all operators by schema

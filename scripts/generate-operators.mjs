@@ -16,13 +16,13 @@ const { binding } = (await runnerImport(path.join(root, "lib", "binding.ts"))).m
 
 // Written by hand in lib/, with PyTorch's Python-level behaviour.
 const BY_HAND = {
-  methods: new Set(["retain_grad", "unique_consecutive"]),
+  methods: new Set(["retain_grad", "unique_consecutive", "nonzero"]),
   functions: new Set(["full", "einsum", "unique_consecutive", "from_file"]),
 };
 // PyTorch binds these by hand, so its own list lacks them.
 const ADDED = {
-  methods: { contiguous: "-", copy_: "-", nonzero: "-", alias: "-", index_put_: "-" },
-  functions: { nonzero: "->out" },
+  methods: { contiguous: "-", copy_: "-", alias: "-", index_put_: "-" },
+  functions: {},
 };
 
 const RESERVED = new Set(

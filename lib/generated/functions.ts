@@ -237,13 +237,6 @@ export interface TorchFunctions {
   batchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, options: { momentum: number; eps: number; cudnnEnabled: boolean }): Tensor;
   batchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, momentum: number, options: { eps: number; cudnnEnabled: boolean }): Tensor;
   batchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, momentum: number, eps: number, options: { cudnnEnabled: boolean }): Tensor;
-  /** aten::batch_norm_backward_elemt(Tensor grad_out, Tensor input, Tensor mean, Tensor invstd, Tensor? weight, Tensor sum_dy, Tensor sum_dy_xmu, Tensor count) -> Tensor */
-  batchNormBackwardElemt(gradOut: Tensor, input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | null, sumDy: Tensor, sumDyXmu: Tensor, count: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::batch_norm_backward_reduce(Tensor grad_out, Tensor input, Tensor mean, Tensor invstd, Tensor? weight, bool input_g, bool weight_g, bool bias_g) -> (Tensor, Tensor, Tensor, Tensor) */
-  batchNormBackwardReduce(gradOut: Tensor, input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | null, inputG: boolean, weightG: boolean, biasG: boolean, options?: { out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
-  batchNormBackwardReduce(gradOut: Tensor, input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | null, options: { inputG: boolean; weightG: boolean; biasG: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
-  batchNormBackwardReduce(gradOut: Tensor, input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | null, inputG: boolean, options: { weightG: boolean; biasG: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
-  batchNormBackwardReduce(gradOut: Tensor, input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | null, inputG: boolean, weightG: boolean, options: { biasG: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
   /** aten::batch_norm_elemt(Tensor input, Tensor? weight, Tensor? bias, Tensor mean, Tensor invstd, float eps) -> Tensor */
   batchNormElemt(input: Tensor, weight: Tensor | null, bias: Tensor | null, mean: Tensor, invstd: Tensor, eps: number, options?: { out?: Tensor | undefined }): Tensor;
   batchNormElemt(input: Tensor, weight: Tensor | null, bias: Tensor | null, mean: Tensor, invstd: Tensor, options: { eps: number; out?: Tensor | undefined }): Tensor;
@@ -260,9 +253,6 @@ export interface TorchFunctions {
   /** aten::batch_norm_stats(Tensor input, float eps) -> (Tensor, Tensor) */
   batchNormStats(input: Tensor, eps: number, options?: { out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   batchNormStats(input: Tensor, options: { eps: number; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
-  /** aten::batch_norm_update_stats(Tensor input, Tensor? running_mean, Tensor? running_var, float momentum) -> (Tensor, Tensor) */
-  batchNormUpdateStats(input: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, momentum: number, options?: { out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
-  batchNormUpdateStats(input: Tensor, runningMean: Tensor | null, runningVar: Tensor | null, options: { momentum: number; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   /** aten::bernoulli(Tensor self, *, Generator? generator=None) -> Tensor */
   bernoulli(input: Tensor, options?: { generator?: Generator | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::bernoulli.p(Tensor self, float p, *, Generator? generator=None) -> Tensor */
@@ -1432,9 +1422,6 @@ export interface TorchFunctions {
   mkldnnConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, options: { stride: Ints; dilation: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
   mkldnnConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, options: { dilation: Ints; groups: Int; out?: Tensor | undefined }): Tensor;
   mkldnnConvolution(input: Tensor, weight: Tensor, bias: Tensor | null, padding: Ints, stride: Ints, dilation: Ints, options: { groups: Int; out?: Tensor | undefined }): Tensor;
-  /** aten::mkldnn_linear_backward_weights(Tensor grad_output, Tensor input, Tensor weight, bool bias_defined) -> (Tensor, Tensor) */
-  mkldnnLinearBackwardWeights(gradOutput: Tensor, input: Tensor, weight: Tensor, biasDefined: boolean, options?: { out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
-  mkldnnLinearBackwardWeights(gradOutput: Tensor, input: Tensor, weight: Tensor, options: { biasDefined: boolean; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   /** aten::mkldnn_max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> Tensor */
   mkldnnMaxPool2d(input: Tensor, kernelSize: IntOrInts, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   mkldnnMaxPool2d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
@@ -1447,17 +1434,6 @@ export interface TorchFunctions {
   mkldnnMaxPool3d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, options?: { dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   mkldnnMaxPool3d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, padding: IntOrInts, dilation: IntOrInts, options?: { ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   mkldnnMaxPool3d(input: Tensor, options: { kernelSize: IntOrInts; stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
-  /** aten::mkldnn_rnn_layer(Tensor input, Tensor weight0, Tensor weight1, Tensor weight2, Tensor weight3, Tensor hx_, Tensor cx_, bool reverse, int[] batch_sizes, int mode, int hidden_size, int num_layers, bool has_biases, bool bidirectional, bool batch_first, bool train) -> (Tensor, Tensor, Tensor, Tensor) */
-  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, batchSizes: Ints, mode: Int, hiddenSize: Int, numLayers: Int, hasBiases: boolean, bidirectional: boolean, batchFirst: boolean, train: boolean, options?: { out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
-  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, options: { reverse: boolean; batchSizes: Ints; mode: Int; hiddenSize: Int; numLayers: Int; hasBiases: boolean; bidirectional: boolean; batchFirst: boolean; train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
-  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, options: { batchSizes: Ints; mode: Int; hiddenSize: Int; numLayers: Int; hasBiases: boolean; bidirectional: boolean; batchFirst: boolean; train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
-  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, batchSizes: Ints, options: { mode: Int; hiddenSize: Int; numLayers: Int; hasBiases: boolean; bidirectional: boolean; batchFirst: boolean; train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
-  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, batchSizes: Ints, mode: Int, options: { hiddenSize: Int; numLayers: Int; hasBiases: boolean; bidirectional: boolean; batchFirst: boolean; train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
-  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, batchSizes: Ints, mode: Int, hiddenSize: Int, options: { numLayers: Int; hasBiases: boolean; bidirectional: boolean; batchFirst: boolean; train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
-  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, batchSizes: Ints, mode: Int, hiddenSize: Int, numLayers: Int, options: { hasBiases: boolean; bidirectional: boolean; batchFirst: boolean; train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
-  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, batchSizes: Ints, mode: Int, hiddenSize: Int, numLayers: Int, hasBiases: boolean, options: { bidirectional: boolean; batchFirst: boolean; train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
-  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, batchSizes: Ints, mode: Int, hiddenSize: Int, numLayers: Int, hasBiases: boolean, bidirectional: boolean, options: { batchFirst: boolean; train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
-  mkldnnRnnLayer(input: Tensor, weight0: Tensor, weight1: Tensor, weight2: Tensor, weight3: Tensor, hx_: Tensor, cx_: Tensor, reverse: boolean, batchSizes: Ints, mode: Int, hiddenSize: Int, numLayers: Int, hasBiases: boolean, bidirectional: boolean, batchFirst: boolean, options: { train: boolean; out?: readonly [Tensor, Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor, Tensor];
   /** aten::mm(Tensor self, Tensor mat2) -> Tensor */
   mm(input: Tensor, mat2: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::mm.dtype(Tensor self, Tensor mat2, ScalarType out_dtype) -> Tensor */
@@ -1543,11 +1519,6 @@ export interface TorchFunctions {
   narrowCopy(input: Tensor, options: { dim: Int; start: Int; length: Int; out?: Tensor | undefined }): Tensor;
   narrowCopy(input: Tensor, dim: Int, options: { start: Int; length: Int; out?: Tensor | undefined }): Tensor;
   narrowCopy(input: Tensor, dim: Int, start: Int, options: { length: Int; out?: Tensor | undefined }): Tensor;
-  /** aten::native_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps) -> (Tensor, Tensor, Tensor) */
-  nativeBatchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, momentum: number, eps: number, options?: { out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
-  nativeBatchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, options: { training: boolean; momentum: number; eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
-  nativeBatchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, options: { momentum: number; eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
-  nativeBatchNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, runningMean: Tensor | null, runningVar: Tensor | null, training: boolean, momentum: number, options: { eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
   /** aten::native_channel_shuffle(Tensor self, SymInt groups) -> Tensor */
   nativeChannelShuffle(input: Tensor, groups: Int): Tensor;
   nativeChannelShuffle(input: Tensor, options: { groups: Int }): Tensor;
@@ -1556,12 +1527,12 @@ export interface TorchFunctions {
   nativeDropout(input: Tensor, options: { p: number; train: boolean | null; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   nativeDropout(input: Tensor, p: number, options: { train: boolean | null; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   /** aten::native_group_norm(Tensor input, Tensor? weight, Tensor? bias, SymInt N, SymInt C, SymInt HxW, int group, float eps) -> (Tensor, Tensor, Tensor) */
-  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, C: Int, HxW: Int, group: Int, eps: number, options?: { out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
-  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, options: { N: Int; C: Int; HxW: Int; group: Int; eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
-  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, options: { C: Int; HxW: Int; group: Int; eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
-  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, C: Int, options: { HxW: Int; group: Int; eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
-  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, C: Int, HxW: Int, options: { group: Int; eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
-  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, C: Int, HxW: Int, group: Int, options: { eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
+  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, C: Int, HxW: Int, group: Int, eps: number): [Tensor, Tensor, Tensor];
+  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, options: { N: Int; C: Int; HxW: Int; group: Int; eps: number }): [Tensor, Tensor, Tensor];
+  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, options: { C: Int; HxW: Int; group: Int; eps: number }): [Tensor, Tensor, Tensor];
+  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, C: Int, options: { HxW: Int; group: Int; eps: number }): [Tensor, Tensor, Tensor];
+  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, C: Int, HxW: Int, options: { group: Int; eps: number }): [Tensor, Tensor, Tensor];
+  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, C: Int, HxW: Int, group: Int, options: { eps: number }): [Tensor, Tensor, Tensor];
   /** aten::native_layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor) */
   nativeLayerNorm(input: Tensor, normalizedShape: Ints, weight: Tensor | null, bias: Tensor | null, eps: number, options?: { out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
   nativeLayerNorm(input: Tensor, options: { normalizedShape: Ints; weight: Tensor | null; bias: Tensor | null; eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
@@ -1590,8 +1561,6 @@ export interface TorchFunctions {
   negative_(input: Tensor): Tensor;
   /** aten::nextafter(Tensor self, Tensor other) -> Tensor */
   nextafter(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::nonzero(Tensor self) -> Tensor */
-  nonzero(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::nonzero_static(Tensor self, *, SymInt size, int fill_value=-1) -> Tensor */
   nonzeroStatic(input: Tensor, options: { size: Int; fillValue?: Int | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::norm.Scalar(Tensor self, Scalar p=2) -> Tensor */
@@ -1753,12 +1722,6 @@ export interface TorchFunctions {
   quantizedGruCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, options: { scaleHh: Scalar; zeroPointIh: Scalar; zeroPointHh: Scalar }): Tensor;
   quantizedGruCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, options: { zeroPointIh: Scalar; zeroPointHh: Scalar }): Tensor;
   quantizedGruCell(input: Tensor, hx: Tensor, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, zeroPointIh: Scalar, options: { zeroPointHh: Scalar }): Tensor;
-  /** aten::quantized_lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor b_ih, Tensor b_hh, Tensor packed_ih, Tensor packed_hh, Tensor col_offsets_ih, Tensor col_offsets_hh, Scalar scale_ih, Scalar scale_hh, Scalar zero_point_ih, Scalar zero_point_hh) -> (Tensor, Tensor) */
-  quantizedLstmCell(input: Tensor, hx: Tensors, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, zeroPointIh: Scalar, zeroPointHh: Scalar): [Tensor, Tensor];
-  quantizedLstmCell(input: Tensor, hx: Tensors, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, options: { scaleIh: Scalar; scaleHh: Scalar; zeroPointIh: Scalar; zeroPointHh: Scalar }): [Tensor, Tensor];
-  quantizedLstmCell(input: Tensor, hx: Tensors, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, options: { scaleHh: Scalar; zeroPointIh: Scalar; zeroPointHh: Scalar }): [Tensor, Tensor];
-  quantizedLstmCell(input: Tensor, hx: Tensors, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, options: { zeroPointIh: Scalar; zeroPointHh: Scalar }): [Tensor, Tensor];
-  quantizedLstmCell(input: Tensor, hx: Tensors, wIh: Tensor, wHh: Tensor, bIh: Tensor, bHh: Tensor, packedIh: Tensor, packedHh: Tensor, colOffsetsIh: Tensor, colOffsetsHh: Tensor, scaleIh: Scalar, scaleHh: Scalar, zeroPointIh: Scalar, options: { zeroPointHh: Scalar }): [Tensor, Tensor];
   /** aten::quantized_max_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], int[1] dilation=[1], bool ceil_mode=False) -> Tensor */
   quantizedMaxPool1d(input: Tensor, kernelSize: IntOrInts, options?: { stride?: IntOrInts | undefined; padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   quantizedMaxPool1d(input: Tensor, kernelSize: IntOrInts, stride: IntOrInts, options?: { padding?: IntOrInts | undefined; dilation?: IntOrInts | undefined; ceilMode?: boolean | undefined; out?: Tensor | undefined }): Tensor;

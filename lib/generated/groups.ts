@@ -138,8 +138,8 @@ export interface NnFunctions {
   leakyRelu_(input: Tensor, options?: { negativeSlope?: Scalar | undefined }): Tensor;
   leakyRelu_(input: Tensor, negativeSlope: Scalar): Tensor;
   /** aten::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor */
-  linear(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined; out?: Tensor | undefined }): Tensor;
-  linear(input: Tensor, weight: Tensor, bias: Tensor | null, options?: { out?: Tensor | undefined }): Tensor;
+  linear(input: Tensor, weight: Tensor, options?: { bias?: Tensor | null | undefined }): Tensor;
+  linear(input: Tensor, weight: Tensor, bias: Tensor | null): Tensor;
   /** aten::log_sigmoid(Tensor self) -> Tensor */
   logSigmoid(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::max_pool2d_with_indices(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor) */

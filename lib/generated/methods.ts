@@ -1015,8 +1015,6 @@ export interface TensorMethods {
   nextafter(other: Tensor): Tensor;
   /** aten::nextafter_(Tensor(a!) self, Tensor other) -> Tensor(a!) */
   nextafter_(other: Tensor): this;
-  /** aten::nonzero(Tensor self) -> Tensor */
-  nonzero(): Tensor;
   /** aten::nonzero_static(Tensor self, *, SymInt size, int fill_value=-1) -> Tensor */
   nonzeroStatic(options: { size: Int; fillValue?: Int | undefined }): Tensor;
   /** aten::norm.Scalar(Tensor self, Scalar p=2) -> Tensor */

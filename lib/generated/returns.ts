@@ -3,10 +3,6 @@ import type { Tensor } from "../tensor.js";
 
 export type ATau = [a: Tensor, tau: Tensor] & { readonly a: Tensor; readonly tau: Tensor };
 export type EigenvaluesEigenvectors = [eigenvalues: Tensor, eigenvectors: Tensor] & { readonly eigenvalues: Tensor; readonly eigenvectors: Tensor };
-export type GradInputGradWeightGradBias = [gradInput: Tensor, gradWeight: Tensor, gradBias: Tensor] & { readonly gradInput: Tensor; readonly gradWeight: Tensor; readonly gradBias: Tensor };
-export type GradQueryGradKeyGradValue = [gradQuery: Tensor, gradKey: Tensor, gradValue: Tensor] & { readonly gradQuery: Tensor; readonly gradKey: Tensor; readonly gradValue: Tensor };
-export type GradQueryGradKeyGradValueGradAttnBias = [gradQuery: Tensor, gradKey: Tensor, gradValue: Tensor, gradAttnBias: Tensor] & { readonly gradQuery: Tensor; readonly gradKey: Tensor; readonly gradValue: Tensor; readonly gradAttnBias: Tensor };
-export type GradSelfGradGrid = [gradSelf: Tensor, gradGrid: Tensor] & { readonly gradSelf: Tensor; readonly gradGrid: Tensor };
 export type HistBinEdges = [hist: Tensor, binEdges: Tensor[]] & { readonly hist: Tensor; readonly binEdges: Tensor[] };
 export type InverseInfo = [inverse: Tensor, info: Tensor] & { readonly inverse: Tensor; readonly info: Tensor };
 export type LDPivots = [LD: Tensor, pivots: Tensor] & { readonly LD: Tensor; readonly pivots: Tensor };

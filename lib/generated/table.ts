@@ -345,7 +345,6 @@ new_ones -
 new_zeros -
 nextafter -
 nextafter_ -
-nonzero -
 nonzero_static -
 norm Scalar ScalarOpt_dtype ScalarOpt_dim_dtype ScalarOpt_dim
 normal_ -
@@ -576,13 +575,10 @@ avg_pool1d ->out
 baddbmm ->out dtype>dtype_out
 bartlett_window - periodic
 batch_norm -
-batch_norm_backward_elemt ->out
-batch_norm_backward_reduce ->out
 batch_norm_elemt ->out
 batch_norm_gather_stats ->out
 batch_norm_gather_stats_with_counts ->out
 batch_norm_stats ->out
-batch_norm_update_stats ->out
 bernoulli ->out p
 bilinear -
 binary_cross_entropy_with_logits ->out
@@ -883,10 +879,8 @@ miopen_depthwise_convolution ->out
 miopen_rnn ->out
 mkldnn_adaptive_avg_pool2d ->out
 mkldnn_convolution ->out
-mkldnn_linear_backward_weights ->out
 mkldnn_max_pool2d ->out
 mkldnn_max_pool3d ->out
-mkldnn_rnn_layer ->out
 mm ->out dtype>dtype_out
 mode ->values
 moveaxis int intlist
@@ -905,10 +899,9 @@ nanquantile ->out scalar>scalar_out
 nansum ->out
 narrow Tensor -
 narrow_copy ->out
-native_batch_norm ->out
 native_channel_shuffle -
 native_dropout ->out
-native_group_norm ->out
+native_group_norm -
 native_layer_norm ->out
 native_norm ->out ScalarOpt_dim_dtype>ScalarOpt_dim_dtype_out
 ne Tensor>Tensor_out Scalar>Scalar_out
@@ -917,7 +910,6 @@ neg_ -
 negative ->out
 negative_ -
 nextafter ->out
-nonzero ->out
 nonzero_static ->out
 norm Scalar>Scalar_out ScalarOpt_dtype>ScalarOpt_dtype_out ScalarOpt_dim_dtype>dtype_out ScalarOpt_dim>out
 norm_except_dim -
@@ -958,7 +950,6 @@ quantize_per_tensor tensor_qparams>tensor_qparams_out ->out tensors>tensors_out
 quantize_per_tensor_dynamic ->out
 quantized_batch_norm ->out
 quantized_gru_cell -
-quantized_lstm_cell -
 quantized_max_pool1d ->out
 quantized_max_pool2d ->out
 quantized_max_pool3d ->out
@@ -1145,7 +1136,7 @@ im2col ->out
 l1_loss -
 leaky_relu ->out
 leaky_relu_ -
-linear ->out
+linear -
 log_sigmoid ->out
 max_pool2d_with_indices ->out
 max_pool3d_with_indices ->out
