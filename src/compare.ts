@@ -2,7 +2,8 @@ import { join } from "node:path";
 import type { Settings, SettingsInput } from "./config/settings.js";
 import { type RunSummary, writeReport } from "./report/index.js";
 import { writeFileAtomic } from "./run/atomic.js";
-import { holdsRun, prepareFolder } from "./run/folder.js";
+import { holdsRun, prepareFolder, runFolder } from "./run/folder.js";
+import { readMetrics } from "./run/metrics.js";
 import { type TrainEvent, train } from "./train.js";
 import { type Comparison, type ComparisonSources, planComparison } from "./training/comparison.js";
 
@@ -29,7 +30,8 @@ export interface CompareResult {
   readonly out: string;
   /** False where it was interrupted. */
   readonly finished: boolean;
-  readonly report: string;
+  /** The page, or null where nothing was computed yet. */
+  readonly report: string | null;
   readonly summaries: readonly RunSummary[];
 }
 
@@ -75,6 +77,10 @@ export async function compare(
   }
 
   const report = join(out, "report.html");
-  const begun = runs.map((run) => run.out).filter(holdsRun);
-  return { out, finished, report, summaries: writeReport(begun, report) };
+  // A run stopped before its first evaluation has nothing to show yet.
+  const begun = runs
+    .map((run) => run.out)
+    .filter((folder) => readMetrics(runFolder(folder).metrics).length > 0);
+  const summaries = begun.length > 0 ? writeReport(begun, report) : [];
+  return { out, finished, report: begun.length > 0 ? report : null, summaries };
 }

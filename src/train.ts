@@ -2,7 +2,7 @@ import { safetensors, torch } from "../lib/index.js";
 import type { SettingsInput } from "./config/settings.js";
 import { DataLoader, EvaluationLoader } from "./data/index.js";
 import { writeReport } from "./report/index.js";
-import { saveCheckpoint } from "./run/checkpoints.js";
+import { saveCheckpoint, withWayOn } from "./run/checkpoints.js";
 import { prepareRunFolder } from "./run/folder.js";
 import { MetricsFile } from "./run/metrics.js";
 import { chooseDevice } from "./training/device.js";
@@ -244,7 +244,10 @@ export async function train(
       await nextTurn();
     }
     clock();
-    writeReport([folder.path], folder.report);
+    // A run stopped before its first evaluation has nothing to show yet.
+    if (progress.evaluatedAt >= 0) writeReport([folder.path], folder.report);
+  } catch (error) {
+    throw withWayOn(error, folder.checkpoints);
   } finally {
     metrics.close();
     meter.dispose();

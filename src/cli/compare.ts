@@ -3,6 +3,7 @@ import type { SettingsInput } from "../config/settings.js";
 import { UsageError } from "../config/usage-error.js";
 import { planComparison } from "../training/comparison.js";
 import { interruptible } from "./interrupt.js";
+import { shellWord, shownPath } from "./paths.js";
 import type { SetStatus } from "./program.js";
 import { createReporter } from "./reporter.js";
 import { addRunOptions, folderOptions, type RunOptions } from "./run-options.js";
@@ -47,9 +48,14 @@ export function addCompareCommand(program: Command, setStatus: SetStatus): void 
       if (options.json) {
         process.stdout.write(`${JSON.stringify({ event: "comparison", ...result })}\n`);
       }
-      reporter.print(`\n${textTable(summaryTable(result.summaries))}\n\nReport: ${result.report}`);
+      if (result.report !== null) {
+        const table = textTable(summaryTable(result.summaries));
+        reporter.print(`\n${table}\n\nReport: ${shownPath(result.report)}`);
+      }
       if (!result.finished) {
-        reporter.print(`Go on with:\n  npx wavegpt compare --resume ${result.out}`);
+        reporter.print(
+          `Go on with:\n  npx wavegpt compare --resume ${shellWord(shownPath(result.out))}`,
+        );
         setStatus(130);
       }
     } finally {

@@ -26,9 +26,9 @@ export function interruptible(notice: (message: string) => void): Interrupt {
     if (error.code !== "EPIPE") throw error;
     controller.abort();
   };
+  // Output stays without a reader to the end, so its errors are caught to the end.
   const release = () => {
     for (const name of SIGNALS) process.off(name, onSignal);
-    process.stdout.off("error", onOutputError);
   };
   for (const name of SIGNALS) process.on(name, onSignal);
   process.stdout.on("error", onOutputError);

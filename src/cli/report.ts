@@ -1,5 +1,6 @@
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
+import { shownPath } from "./paths.js";
 
 /** `wavegpt report` */
 export function addReportCommand(program: Command): void {
@@ -12,6 +13,6 @@ export function addReportCommand(program: Command): void {
       const { summaryTable, textTable, writeReport } = await import("../report/index.js");
       const path = resolve(options.out ?? join(folders[0]!, "report.html"));
       const summaries = writeReport(folders, path);
-      process.stdout.write(`${textTable(summaryTable(summaries))}\n\nReport: ${path}\n`);
+      process.stdout.write(`${textTable(summaryTable(summaries))}\n\nReport: ${shownPath(path)}\n`);
     });
 }

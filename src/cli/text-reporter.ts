@@ -1,4 +1,3 @@
-import { relative } from "node:path";
 import type { WriteStream } from "node:tty";
 import type { CompareEvent } from "../compare.js";
 import {
@@ -11,6 +10,7 @@ import {
 import { modelTitle } from "../report/runs.js";
 import type { MetricRecord } from "../run/metrics.js";
 import type { TrainEvent, TrainResult } from "../training/events.js";
+import { shellWord, shownPath } from "./paths.js";
 import { renderBar } from "./progress-bar.js";
 import type { Style } from "./style.js";
 
@@ -18,16 +18,6 @@ type Start = Extract<TrainEvent, { type: "start" }>;
 
 /** Milliseconds between two drawings of the bar. */
 const REDRAW = 80;
-
-function shownPath(path: string): string {
-  const near = relative(process.cwd(), path);
-  return near === "" ? "." : near.startsWith("..") ? path : near;
-}
-
-/** A path as it can be pasted into a shell. */
-function quoted(path: string): string {
-  return /^[\w./@:+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
-}
 
 /** Shows a run as text: lines as things happen and, on a terminal, a progress bar below them. */
 export class TextReporter {
@@ -116,7 +106,10 @@ export class TextReporter {
   #heading(event: Start): string {
     const { text, tokens, plan, dtype } = event;
     const epochs = plan.steps / plan.stepsPerEpoch;
-    const place = event.device === "cpu" ? `cpu (${event.threads} threads)` : event.device;
+    const place =
+      event.device === "cpu"
+        ? `cpu (${event.threads} ${event.threads === 1 ? "thread" : "threads"})`
+        : event.device;
     const lines = [
       `${this.#style.bold(modelTitle(event.model))}, ${formatCount(event.parameters)} parameters, on ${place} in ${dtype}`,
       `${text.title}: ${formatCount(text.characters)} characters, ${text.vocabulary} different; ${formatCount(tokens.train)} to train on, ${formatCount(tokens.val)} held out`,
@@ -150,7 +143,7 @@ export class TextReporter {
       `loss ${formatLoss(record.loss)}`,
       `lr ${formatRate(record.lr)}`,
       `${formatShort(record.tokens_per_second)} tokens/s`,
-      `${formatDuration(record.seconds)}`,
+      formatDuration(record.seconds),
     ].join("  ");
   }
 
@@ -177,7 +170,7 @@ export class TextReporter {
     if (!result.finished) {
       const command = this.#comparing
         ? ""
-        : ` Go on with:\n  npx wavegpt train --resume ${quoted(path)}`;
+        : ` Go on with:\n  npx wavegpt train --resume ${shellWord(path)}`;
       return `Interrupted after step ${formatCount(result.step)} of ${formatCount(result.steps)}, and saved.${command}`;
     }
     const best = result.best
@@ -188,7 +181,7 @@ export class TextReporter {
     return [
       done,
       `  Curves:     ${shownPath(`${result.out}/report.html`)}`,
-      `  Write text: npx wavegpt generate --from ${quoted(path)}`,
+      `  Write text: npx wavegpt generate --from ${shellWord(path)}`,
     ].join("\n");
   }
 

@@ -1,4 +1,4 @@
-import { once } from "node:events";
+import type { WriteStream } from "node:tty";
 import { torch } from "../../lib/index.js";
 import type { Settings } from "../config/settings.js";
 import { UsageError } from "../config/usage-error.js";
@@ -6,6 +6,17 @@ import { type GenerateOptions, generate } from "../generate.js";
 import { loadRun } from "../run/load.js";
 import { chooseDevice } from "../training/device.js";
 import { nextTurn } from "../training/turn.js";
+
+/** Until the output takes more, or nobody reads it any longer. */
+function drained(out: WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      for (const event of ["drain", "error", "close"]) out.off(event, done);
+      resolve();
+    };
+    for (const event of ["drain", "error", "close"]) out.on(event, done);
+  });
+}
 
 /** Writes the prompt and what a run's best model makes of it to standard output, piece by piece. */
 export async function writeGenerated(
@@ -29,7 +40,7 @@ export async function writeGenerated(
   }
   out.write(options.prompt ?? "");
   for (const piece of generate(model, tokenizer, options)) {
-    if (!out.write(piece) && !closed) await Promise.race([once(out, "drain"), once(out, "close")]);
+    if (!out.write(piece)) await drained(out);
     await nextTurn();
     if (closed) return;
   }

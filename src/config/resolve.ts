@@ -33,6 +33,12 @@ function sentence(issue: z.core.$ZodIssue, input: unknown): string {
   return `${name} (${flagOf(name)}): ${expectation(issue)}, got ${value}.`;
 }
 
+const WARMING_UP: readonly Settings["schedule"][] = [
+  "linear-warmup",
+  "cosine",
+  "warmup-stable-decay",
+];
+
 function checkTogether(settings: Settings): void {
   const problems: string[] = [];
   if (settings.nEmbd % settings.nHeads !== 0) {
@@ -48,6 +54,11 @@ function checkTogether(settings: Settings): void {
   if (settings.unknown !== undefined && [...settings.unknown].length !== 1) {
     problems.push(
       `unknown (--unknown): expected one character, got ${JSON.stringify(settings.unknown)}.`,
+    );
+  }
+  if (settings.warmupSteps > 0 && !WARMING_UP.includes(settings.schedule)) {
+    problems.push(
+      `warmupSteps (--warmup-steps): the schedule ${settings.schedule} has no warm-up; expected 0, or a --schedule among ${WARMING_UP.join(", ")}, got ${settings.warmupSteps}.`,
     );
   }
   if (settings.minLearningRate > settings.learningRate) {

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { WaveGPTError } from "../../lib/errors.js";
 import { syncDirectory } from "./atomic.js";
 import { writing } from "./failure.js";
 
@@ -85,4 +86,14 @@ export function saveCheckpoint(
     writing(old.path, () => rmSync(old.path, { recursive: true, force: true }));
   }
   return path;
+}
+
+/** An error in writing a run, with what is left and how to go on; other errors as they are. */
+export function withWayOn(error: unknown, folder: string): unknown {
+  if (!(error instanceof WaveGPTError) || error.code !== "ERR_WAVEGPT_WRITE") return error;
+  const last = listCheckpoints(folder).at(-1);
+  const left = last
+    ? `The checkpoint of step ${last.step} is whole: once it can be written to again, go on from it with --resume.`
+    : "There is no checkpoint yet: once it can be written to again, begin anew with --resume.";
+  return new WaveGPTError(error.code, `${error.message} ${left}`, { cause: error.cause });
 }

@@ -26,9 +26,9 @@ export function planRun(settings: Settings, textSteps: number): Plan {
   const warmupSteps = settings.warmupSteps === 0 ? 0 : inSteps(settings.warmupSteps);
   const milestones = settings.milestones.map(inSteps).sort((a, b) => a - b);
   const decaySteps = inSteps(settings.decaySteps);
-  if (warmupSteps > steps) {
+  if (warmupSteps > 0 && warmupSteps >= steps) {
     throw new UsageError(
-      `warmupSteps (--warmup-steps): expected at most the run's ${steps} steps, got ${warmupSteps}.`,
+      `warmupSteps (--warmup-steps): expected fewer than the run's ${steps} steps, got ${warmupSteps}.`,
     );
   }
   if (settings.schedule === "warmup-stable-decay" && warmupSteps + decaySteps > steps) {

@@ -25,6 +25,8 @@ export function buildModel(settings: Settings, vocabSize: number, device: string
     layers: settings.wavenetLayers,
     reshapeFactor: settings.wavenetReshapeFactor,
   };
+  // What initialisation makes on its way is freed; parameters belong to no scope.
+  using _ = torch.scope();
   try {
     // Weights are drawn on the CPU, so that a seed gives the same model on every device.
     const model = createModel(settings.model, {

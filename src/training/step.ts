@@ -20,8 +20,8 @@ export interface StepOptions {
 }
 
 /** Cuts a batch into parts of equal rows, with each part's share of the counted targets. */
-function parts(batch: Batch, count: number): { part: Batch; share: Tensor | number }[] {
-  if (count === 1) return [{ part: batch, share: 1 }];
+function parts(batch: Batch, count: number): { part: Batch; share: Tensor | null }[] {
+  if (count === 1) return [{ part: batch, share: null }];
   const rows = batch.rows / count;
   return Array.from({ length: count }, (_, i) => {
     const cut = (tensor: Tensor) => tensor.narrow(0, i * rows, rows);
@@ -62,7 +62,7 @@ export function trainStep(
           targets: part.y,
         }).loss,
     );
-    const loss = share === 1 ? mean : mean.mul(share);
+    const loss = share === null ? mean : mean.mul(share);
     loss.backward();
     const value: Tensor = loss.detach();
     total = total === null ? value : total.add(value);

@@ -36,7 +36,7 @@ export interface CommandOptions {
 export function start(args: readonly string[], options: CommandOptions = {}): Running {
   const script = join(BIN, `${options.program ?? "wavegpt"}.js`);
   const settings = {
-    cwd: options.cwd ?? tmpdir(),
+    cwd: options.cwd ?? BIN,
     env: { ...process.env, NO_COLOR: "1", OMP_NUM_THREADS: "1", ...options.env },
   };
   const child =
