@@ -5,6 +5,7 @@ import { torch } from "../torch.js";
 import { Buffer } from "./buffer.js";
 import { Parameter } from "./parameter.js";
 import { type LoadOptions, type LoadResult, loadStateDict, type StateDict } from "./state-dict.js";
+import { zeroGradients } from "./zero-gradients.js";
 
 /** A module from one tensor to one tensor, as {@link Sequential} chains them. */
 export type UnaryModule = Module & { forward(input: Tensor): Tensor };
@@ -259,22 +260,6 @@ export abstract class Module {
       }
     }
     return found;
-  }
-}
-
-/** Drops gradients, or fills them with zeros in place. */
-export function zeroGradients(tensors: Iterable<Tensor>, setToNone: boolean): void {
-  using _scope = torch.scope();
-  for (const tensor of tensors) {
-    const gradient = setToNone ? null : tensor.grad;
-    if (gradient === null) {
-      tensor.grad = null;
-    } else if (gradient.gradFn === null) {
-      torch.noGrad(() => gradient.zero_());
-    } else {
-      // Made with createGraph: cut off from its graph.
-      tensor.grad = torch.zerosLike(gradient);
-    }
   }
 }
 

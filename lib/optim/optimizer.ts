@@ -1,4 +1,4 @@
-import { zeroGradients } from "../nn/module.js";
+import { zeroGradients } from "../nn/zero-gradients.js";
 import type { Tensor } from "../tensor.js";
 import { torch } from "../torch.js";
 import {

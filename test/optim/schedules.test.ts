@@ -282,6 +282,18 @@ describe("schedules", () => {
         }),
       "schedule 0 is for another optimizer",
     ],
+    [
+      "a composite that would have to start over",
+      (o) =>
+        new schedules.SequentialLR(o, {
+          schedules: [
+            new schedules.LinearLR(o),
+            new schedules.ChainedScheduler([new schedules.ExponentialLR(o, { gamma: 0.9 })]),
+          ],
+          milestones: [5],
+        }),
+      "schedule 1 is a ChainedScheduler",
+    ],
     ["no schedules", () => new schedules.ChainedScheduler([]), "at least one schedule"],
   ])("refuse %s", (_name, make, message) => {
     expect(() => make(newOptimizer())).toThrow(message);

@@ -61,6 +61,14 @@ export class SequentialLR extends CompositeScheduler {
       );
     }
     this.milestones = [...milestones];
+    for (const [index, schedule] of schedules.entries()) {
+      if (index > 0 && schedule instanceof CompositeScheduler) {
+        throw scheduleError(
+          `SequentialLR's schedule ${index} is a ${schedule.constructor.name}, which cannot start over when its turn comes.`,
+          "schedules",
+        );
+      }
+    }
     for (const group of optimizer.paramGroups) {
       group.lr = group.initialLr ?? group.lr;
     }
