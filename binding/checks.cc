@@ -95,6 +95,13 @@ void CheckFusedStep(const Operator& op, const torch::jit::Stack& arguments) {
   }
 }
 
+// Of a quantized out tensor libtorch asks the first of no tensors for its scale.
+void CheckSomeTensors(const Operator& op, const torch::jit::Stack& arguments) {
+  if (arguments[0].toTensorVector().empty()) {
+    ThrowArgument(op.full_name, op.arguments[0].name, "at least one Tensor", "none");
+  }
+}
+
 }  // namespace
 
 void CheckExclusiveOuts(const Operator& op, const torch::jit::Stack& arguments) {
@@ -119,7 +126,7 @@ decltype(Operator::check) FindCheck(const c10::OperatorName& name) {
   for (const char* fused : {"aten::_fused_ad", "aten::_fused_sgd"}) {
     if (name.name.rfind(fused, 0) == 0) return CheckFusedStep;
   }
-  return nullptr;
+  return name.name == "aten::cat" ? CheckSomeTensors : nullptr;
 }
 
 }  // namespace wavegpt

@@ -72,7 +72,9 @@ const std::unordered_map<std::string, const char*>& RefusedNames() {
       {"aten::copy", kUnchecked},
       {"aten::mkldnn_rnn_layer", kUnchecked},
       {"aten::native_batch_norm", kUnchecked},
+      {"aten::native_group_norm", kUnchecked},
       {"aten::quantized_lstm_cell", kUnchecked},
+      {"aten::segment_reduce", kUnchecked},
       {"mkldnn::_reorder_mkldnn_rnn_layer_weight", kUnchecked},
   };
   return names;
@@ -82,7 +84,7 @@ const std::unordered_map<std::string, const char*>& RefusedNames() {
 const std::unordered_map<std::string, const char*>& RefusedOverloads() {
   static const std::unordered_map<std::string, const char*> overloads = {
       {"aten::linear.out", kUnchecked},
-      {"aten::native_group_norm.out", kUnchecked},
+      {"aten::rrelu_with_noise.out", kUnchecked},
   };
   return overloads;
 }

@@ -50,7 +50,8 @@ function drawArguments(operator, pool, rng) {
   else if (change < 0.2) args.length = Math.floor(rng() * args.length);
   else if (change < 0.23) args.push(junk(pool, rng));
   const slow = SLOW.test(operator.name);
-  return args.map((value) => (slow && isLarge(value) && !pool.names.has(value) ? 7 : value));
+  const isNumber = (index) => operator.arguments[index]?.base !== "Tensor";
+  return args.map((value, index) => (slow && isNumber(index) && isLarge(value) ? 7 : value));
 }
 
 function show(value) {
