@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Tensor, torch } from "../../lib/index.js";
 import { GPT, WaveGPT } from "../../src/model/index.js";
-import { device } from "../device.js";
+import { device, deviceType } from "../device.js";
 import { identical, maxError, randomTokens } from "./compare.js";
 
 const VOCAB = 13;
@@ -157,6 +157,31 @@ describe("forward", () => {
       logProbabilities.at(0, at, targets.at(0, at).number()).number(),
     );
     expect(loss.number()).toBeCloseTo(-(expected[0]! + expected[1]!) / 2, 5);
+  });
+
+  it("computes in bfloat16 under autocast, with and without masks, and leaves no tensor behind", () => {
+    const model = evaluated(8);
+    const x = torch.keep(randomTokens(2, 8, VOCAB));
+    const half = [false, false, true, true, true, true, true, true];
+    const step = (previousMask: Tensor | null) => {
+      const options = { previous: x, previousMask, targets: x };
+      const exact = model.forward(x, options).loss.number();
+      const { loss } = torch.autocast({ deviceType, dtype: "bfloat16" }, () =>
+        model.forward(x, options),
+      );
+      expect(loss.number()).not.toBe(exact);
+      expect(Math.abs(loss.number() - exact)).toBeLessThan(0.05);
+      loss.backward();
+      expect(model.beta.grad!.dtype).toBe("float32");
+      expect(Number.isFinite(model.beta.grad!.number())).toBe(true);
+    };
+    const handles: number[] = [];
+    for (let i = 0; i < 4; i++) {
+      torch.tidy(() => step(i % 2 === 0 ? null : mask([half, half])));
+      handles.push(torch.memory().handles);
+    }
+    expect(new Set(handles.slice(1)).size).toBe(1);
+    x.dispose();
   });
 
   it("refuses shapes that do not fit, with what was expected and what came", () => {
