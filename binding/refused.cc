@@ -16,6 +16,9 @@ constexpr const char* kUnchecked =
     "it is an inner part of libtorch that does not check its arguments, and reads or writes out of "
     "bounds where they "
     "do not fit";
+constexpr const char* kQuantized =
+    "it is a kernel of quantized models that does not check its arguments, and takes weights "
+    "packed by libtorch";
 constexpr const char* kNoStorage =
     "it makes a tensor without memory, which other operators write to all the same";
 
@@ -75,7 +78,6 @@ const std::unordered_map<std::string, const char*>& RefusedNames() {
       {"aten::native_group_norm", kUnchecked},
       {"aten::quantized_lstm_cell", kUnchecked},
       {"aten::segment_reduce", kUnchecked},
-      {"mkldnn::_reorder_mkldnn_rnn_layer_weight", kUnchecked},
   };
   return names;
 }
@@ -93,6 +95,10 @@ const std::unordered_map<std::string, const char*>& RefusedOverloads() {
 
 const char* RefusalReason(const c10::OperatorName& name) {
   if (name.name.find("_backward") != std::string::npos) return kBackward;
+  for (const char* prefix :
+       {"quantized::", "_quantized::", "quantization::", "onednn::", "mkldnn::"}) {
+    if (name.name.rfind(prefix, 0) == 0) return kQuantized;
+  }
   auto by_name = RefusedNames().find(name.name);
   if (by_name != RefusedNames().end()) return by_name->second;
   auto by_overload = RefusedOverloads().find(c10::toString(name));

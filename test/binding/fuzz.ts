@@ -36,6 +36,8 @@ export async function fuzz(script: string, ...numbers: number[]): Promise<FuzzCo
   try {
     const child = spawn(bounded[0] as string, bounded.slice(1), {
       stdio: ["ignore", "pipe", "pipe", descriptor],
+      // Some operators write a file of the name they are given.
+      cwd: folder,
       env: { ...process.env, OMP_NUM_THREADS: "1", NODE_OPTIONS: "" },
     });
     const output: Record<"stdout" | "stderr", string> = { stdout: "", stderr: "" };
