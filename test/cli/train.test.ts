@@ -175,7 +175,7 @@ describe("a run that is stopped", () => {
     const out = newFolder();
     // The limit on a file's size stands for the disk's: the metrics outgrow it, checkpoints do not.
     const { status, stderr } = await run(training(out, ...flags, "--log-every", "1"), {
-      shell: "ulimit -f 48;",
+      shell: "ulimit -f 68;",
     });
     expect(stderr).toMatch(/^wavegpt: Cannot write .*: .* \(EFBIG\)\..*--resume/);
     expect(stderr).not.toMatch(/^\s+at /m);
