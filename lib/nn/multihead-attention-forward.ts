@@ -1,7 +1,7 @@
-import { isFloatingPoint } from "../dtype.js";
 import { WaveGPTError } from "../errors.js";
 import type { Tensor } from "../tensor.js";
 import { torch } from "../torch.js";
+import { type AdditiveMasks, additiveMasks, checkAttentionShapes } from "./attention-masks.js";
 import { dropout, linear, pad, scaledDotProductAttention, softmax } from "./functional.js";
 import type { AttentionOptions } from "./multihead-attention.js";
 
@@ -49,125 +49,159 @@ export function multiHeadAttentionForward(
   const [length, batch, embedDim] = inputs[0].shape as [number, number, number];
   const headDim = embedDim / numHeads;
 
-  let [q, k, v] = project(...inputs, parameters);
-  let { attnMask, keyPaddingMask, isCausal } = prepareMasks(query, parameters, {
+  const [q, k, v] = project(...inputs, parameters);
+  const masks = additiveMasks(query, parameters, {
     batched,
     shape: [length, inputs[1].size(0), batch * numHeads],
   });
-
-  if (parameters.biasK && parameters.biasV) {
-    k = torch.cat([k, parameters.biasK.repeat([1, batch, 1])]);
-    v = torch.cat([v, parameters.biasV.repeat([1, batch, 1])]);
-    attnMask = attnMask && pad(attnMask, [0, 1]);
-    keyPaddingMask = keyPaddingMask && pad(keyPaddingMask, [0, 1]);
-  }
+  const sources = appendSources(k, v, masks, batch, parameters);
   const heads = (tensor: Tensor): Tensor =>
     tensor.view([tensor.size(0), batch * numHeads, headDim]).transpose(0, 1);
-  q = heads(q);
-  k = heads(k);
-  v = heads(v);
-  if (parameters.addZeroAttn) {
-    const shape = [batch * numHeads, 1, headDim];
-    k = torch.cat([k, torch.zeros(shape, { dtype: k.dtype, device: k.device })], { dim: 1 });
-    v = torch.cat([v, torch.zeros(shape, { dtype: v.dtype, device: v.device })], { dim: 1 });
-    attnMask = attnMask && pad(attnMask, [0, 1]);
-    keyPaddingMask = keyPaddingMask && pad(keyPaddingMask, [0, 1]);
-  }
-  const sources = k.size(1);
-  if (keyPaddingMask) {
-    const padding = keyPaddingMask
-      .view([batch, 1, 1, sources])
-      .expand([-1, numHeads, -1, -1])
-      .reshape([batch * numHeads, 1, sources]);
-    attnMask = attnMask ? attnMask.add(padding) : padding;
-  }
-
-  const project_ = (attended: Tensor): Tensor => {
-    const output = linear(attended, parameters.outProjWeight, parameters.outProjBias ?? null);
-    const shaped = output.view([length, batch, output.size(1)]);
-    return batched ? shaped : shaped.squeeze(1);
+  const split = appendZeros(heads(sources.k), heads(sources.v), sources, parameters);
+  const attention: Attention = {
+    q: heads(q),
+    k: split.k,
+    v: split.v,
+    mask: mergedMask(split, { batch, numHeads, sources: split.k.size(1) }),
+    isCausal: masks.isCausal,
+    dropoutP,
+    sizes: { batch, numHeads, length, sources: split.k.size(1), headDim },
   };
+  const { attended, weights } = needWeights ? attend(attention) : attendFused(attention);
 
-  if (!needWeights) {
-    if (attnMask) {
-      attnMask =
-        attnMask.size(0) === 1 && attnMask.ndim === 3
-          ? attnMask.unsqueeze(0)
-          : attnMask.view([batch, numHeads, -1, sources]);
-    }
-    const attended = scaledDotProductAttention(
-      q.view([batch, numHeads, length, headDim]),
-      k.view([batch, numHeads, sources, headDim]),
-      v.view([batch, numHeads, sources, headDim]),
-      { attnMask, dropoutP, isCausal },
-    );
-    return {
-      output: project_(attended.permute([2, 0, 1, 3]).reshape([batch * length, embedDim])),
-      weights: null,
-    };
+  const output = linear(attended, parameters.outProjWeight, parameters.outProjBias ?? null).view([
+    length,
+    batch,
+    embedDim,
+  ]);
+  const averaged = averageAttnWeights ? (weights?.mean(1) ?? null) : weights;
+  return batched
+    ? { output, weights: averaged }
+    : { output: output.squeeze(1), weights: averaged?.squeeze(0) ?? null };
+}
+
+/** Keys and values with the masks over them. */
+interface Sources {
+  k: Tensor;
+  v: Tensor;
+  attnMask: Tensor | null;
+  keyPaddingMask: Tensor | null;
+}
+
+interface Attention {
+  /** (N * heads, L, E / heads) */
+  q: Tensor;
+  /** (N * heads, S, E / heads) */
+  k: Tensor;
+  /** (N * heads, S, E / heads) */
+  v: Tensor;
+  /** (1 or N * heads, L or 1, S) */
+  mask: Tensor | null;
+  isCausal: boolean;
+  dropoutP: number;
+  sizes: { batch: number; numHeads: number; length: number; sources: number; headDim: number };
+}
+
+/** Appends the learnt key and value, (S, N, E) -> (S + 1, N, E). No mask covers them. */
+function appendSources(
+  k: Tensor,
+  v: Tensor,
+  masks: AdditiveMasks,
+  batch: number,
+  { biasK, biasV }: AttentionParameters,
+): Sources {
+  if (!biasK || !biasV) {
+    return { k, v, ...masks };
   }
+  return {
+    k: torch.cat([k, biasK.repeat([1, batch, 1])]),
+    v: torch.cat([v, biasV.repeat([1, batch, 1])]),
+    ...widened(masks),
+  };
+}
 
+/** Appends a key and value of zeros, (N * heads, S, E / heads) -> (N * heads, S + 1, E / heads). */
+function appendZeros(
+  k: Tensor,
+  v: Tensor,
+  masks: Omit<AdditiveMasks, "isCausal">,
+  { addZeroAttn = false }: AttentionParameters,
+): Sources {
+  const { attnMask, keyPaddingMask } = masks;
+  if (!addZeroAttn) {
+    return { k, v, attnMask, keyPaddingMask };
+  }
+  const extended = (tensor: Tensor): Tensor => {
+    const { dtype, device } = tensor;
+    const zeros = torch.zeros([tensor.size(0), 1, tensor.size(2)], { dtype, device });
+    return torch.cat([tensor, zeros], { dim: 1 });
+  };
+  return { k: extended(k), v: extended(v), ...widened(masks) };
+}
+
+/** The masks with a column that masks nothing. */
+function widened({
+  attnMask,
+  keyPaddingMask,
+}: Omit<AdditiveMasks, "isCausal">): Omit<AdditiveMasks, "isCausal"> {
+  return {
+    attnMask: attnMask && pad(attnMask, [0, 1]),
+    keyPaddingMask: keyPaddingMask && pad(keyPaddingMask, [0, 1]),
+  };
+}
+
+function mergedMask(
+  { attnMask, keyPaddingMask }: Sources,
+  { batch, numHeads, sources }: { batch: number; numHeads: number; sources: number },
+): Tensor | null {
+  if (!keyPaddingMask) {
+    return attnMask;
+  }
+  const padding = keyPaddingMask
+    .view([batch, 1, 1, sources])
+    .expand([-1, numHeads, -1, -1])
+    .reshape([batch * numHeads, 1, sources]);
+  return attnMask ? attnMask.add(padding) : padding;
+}
+
+interface Attended {
+  /** (L * N, E) */
+  attended: Tensor;
+  /** (N, heads, L, S), or null. */
+  weights: Tensor | null;
+}
+
+/** With the weights in sight. */
+function attend({ q, k, v, mask, dropoutP, sizes }: Attention): Attended {
+  const { batch, numHeads, length, sources, headDim } = sizes;
   const scaled = q.mul(Math.sqrt(1 / headDim));
-  const scores = attnMask
-    ? torch.baddbmm(attnMask, scaled, k.transpose(-2, -1))
+  const scores = mask
+    ? torch.baddbmm(mask, scaled, k.transpose(-2, -1))
     : torch.bmm(scaled, k.transpose(-2, -1));
-  let weights = softmax(scores, -1);
-  if (dropoutP > 0) {
-    weights = dropout(weights, { p: dropoutP });
-  }
-  const attended = torch
-    .bmm(weights, v)
-    .transpose(0, 1)
-    .reshape([length * batch, embedDim]);
-  const output = project_(attended);
-  weights = weights.view([batch, numHeads, length, sources]);
-  if (averageAttnWeights) {
-    weights = weights.mean(1);
-  }
-  return { output, weights: batched ? weights : weights.squeeze(0) };
+  const certain = softmax(scores, -1);
+  const weights = dropoutP > 0 ? dropout(certain, { p: dropoutP }) : certain;
+  const attended = torch.bmm(weights, v).transpose(0, 1);
+  return {
+    attended: attended.reshape([length * batch, numHeads * headDim]),
+    weights: weights.view([batch, numHeads, length, sources]),
+  };
 }
 
-/** Checks how many dimensions the inputs have; returns whether there is a batch dimension. */
-export function checkAttentionShapes(
-  query: Tensor,
-  key: Tensor,
-  value: Tensor,
-  numHeads: number,
-  { attnMask, keyPaddingMask, isCausal }: AttentionOptions,
-): boolean {
-  const batched = query.ndim === 3;
-  const expected = batched ? 3 : 2;
-  for (const [name, tensor] of Object.entries({ query, key, value })) {
-    if (tensor.ndim !== expected) {
-      throw attentionError(
-        name,
-        `${batched || name === "query" ? "2 dimensions (unbatched) or 3" : "2 dimensions, as the query"}, the same for query, key and value`,
-        tensor,
-      );
-    }
-  }
-  if (keyPaddingMask && keyPaddingMask.ndim !== expected - 1) {
-    throw attentionError("keyPaddingMask", batched ? "shape (N, S)" : "shape (S)", keyPaddingMask);
-  }
-  if (attnMask && attnMask.ndim !== 2 && attnMask.ndim !== 3) {
-    throw attentionError("attnMask", `shape (L, S) or (N * ${numHeads}, L, S)`, attnMask);
-  }
-  if (isCausal && !attnMask) {
-    throw new WaveGPTError(
-      "ERR_WAVEGPT_ARGUMENT",
-      "isCausal says that attnMask is the causal mask: expected attnMask too, got none.",
-      { argument: "attnMask" },
-    );
-  }
-  return batched;
-}
-
-function attentionError(argument: string, expected: string, tensor: Tensor): WaveGPTError {
-  return new WaveGPTError(
-    "ERR_WAVEGPT_ARGUMENT",
-    `Attention's ${argument} must have ${expected}; got shape [${tensor.shape.join(", ")}] and dtype ${tensor.dtype}.`,
-    { argument },
+/** By libtorch's fused operators, which return no weights. */
+function attendFused({ q, k, v, mask, isCausal, dropoutP, sizes }: Attention): Attended {
+  const { batch, numHeads, length, sources, headDim } = sizes;
+  const attnMask =
+    mask && (mask.size(0) === 1 ? mask.unsqueeze(0) : mask.view([batch, numHeads, -1, sources]));
+  const attended = scaledDotProductAttention(
+    q.view([batch, numHeads, length, headDim]),
+    k.view([batch, numHeads, sources, headDim]),
+    v.view([batch, numHeads, sources, headDim]),
+    { attnMask, dropoutP, isCausal },
   );
+  return {
+    attended: attended.permute([2, 0, 1, 3]).reshape([batch * length, numHeads * headDim]),
+    weights: null,
+  };
 }
 
 function unsqueezed(query: Tensor, key: Tensor, value: Tensor): readonly [Tensor, Tensor, Tensor] {
@@ -226,46 +260,4 @@ function project(
 /** (L, N, parts * size) -> `parts` contiguous tensors (L, N, size). */
 function unpacked(projected: Tensor, parts: number, size: number): Tensor[] {
   return projected.unflatten(-1, [parts, size]).movedim([-2], [0]).contiguous().unbind(0);
-}
-
-function prepareMasks(
-  query: Tensor,
-  { attnMask, keyPaddingMask, isCausal = false, needWeights = true, numHeads }: AttentionParameters,
-  { batched, shape }: { batched: boolean; shape: readonly [number, number, number] },
-): { attnMask: Tensor | null; keyPaddingMask: Tensor | null; isCausal: boolean } {
-  const [length, sources, batchHeads] = shape;
-  const padding = keyPaddingMask ? additive("keyPaddingMask", keyPaddingMask, query) : null;
-  const spreadPadding = padding && !batched ? padding.unsqueeze(0) : padding;
-  if (isCausal && padding === null && !needWeights) {
-    return { attnMask: null, keyPaddingMask: null, isCausal };
-  }
-  if (!attnMask) {
-    return { attnMask: null, keyPaddingMask: spreadPadding, isCausal: false };
-  }
-  const expected = attnMask.ndim === 2 ? [length, sources] : [batchHeads, length, sources];
-  if (attnMask.shape.join() !== expected.join()) {
-    throw attentionError(
-      "attnMask",
-      `shape [${length}, ${sources}] or [${batchHeads}, ${length}, ${sources}] for ${numHeads} heads`,
-      attnMask,
-    );
-  }
-  const mask = additive("attnMask", attnMask, query);
-  return {
-    attnMask: mask.ndim === 2 ? mask.unsqueeze(0) : mask,
-    keyPaddingMask: spreadPadding,
-    // A merged mask is no longer the causal one.
-    isCausal: isCausal && padding === null,
-  };
-}
-
-/** A boolean mask as numbers to add to the scores: minus infinity where it is true. */
-function additive(name: string, mask: Tensor, query: Tensor): Tensor {
-  if (isFloatingPoint(mask.dtype)) {
-    return mask;
-  }
-  if (mask.dtype !== "bool") {
-    throw attentionError(name, "a boolean or floating-point dtype", mask);
-  }
-  return torch.zerosLike(mask, { dtype: query.dtype }).maskedFill_(mask, Number.NEGATIVE_INFINITY);
 }

@@ -4,16 +4,13 @@ import type { Handle } from "../native.js";
 import { nativeOperator } from "../operator.js";
 import { Tensor } from "../tensor.js";
 import { torch } from "../torch.js";
+import { checkAttentionShapes } from "./attention-masks.js";
 import { type FactoryOptions, factoryOptions } from "./factory.js";
 import { checkProbability } from "./functional.js";
 import { constant_, xavierNormal_, xavierUniform_ } from "./init.js";
 import { Linear } from "./linear.js";
 import { Module } from "./module.js";
-import {
-  type AttentionResult,
-  checkAttentionShapes,
-  multiHeadAttentionForward,
-} from "./multihead-attention-forward.js";
+import { type AttentionResult, multiHeadAttentionForward } from "./multihead-attention-forward.js";
 import { emptyParameter, type Parameter } from "./parameter.js";
 
 const nativeAttention = nativeOperator("aten::_native_multi_head_attention");
