@@ -18,21 +18,3 @@ test("no call of any function of the binding ends the process", async () => {
   expect(count.calls).toBe(Object.keys(binding).length * 60);
   expect(count.succeeded).toBeGreaterThan(count.calls / 5);
 }, 120_000);
-
-test("a refused operator says why", () => {
-  const refused = binding
-    .operatorNames()
-    .map((name) => {
-      const dot = name.indexOf(".");
-      return binding.findOperator(
-        ...((dot < 0 ? [name, ""] : [name.slice(0, dot), name.slice(dot + 1)]) as [string, string]),
-      );
-    })
-    .filter((operator) => operator?.refused);
-  expect(refused.length).toBeGreaterThan(0);
-  for (const operator of refused) {
-    expect(() => binding.call(operator?.id ?? -1)).toThrow(
-      /cannot be called from JavaScript: .*(does not check its arguments|backward kernel|without memory)/,
-    );
-  }
-});
