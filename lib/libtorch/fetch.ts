@@ -129,8 +129,10 @@ function interpreterFlags(python: Interpreter): string[] {
 
 function findWheel(downloads: string): string | null {
   if (!existsSync(downloads)) return null;
+  const build = process.env.WAVEGPT_LIBTORCH_BUILD;
+  const start = `torch-${LIBTORCH_VERSION}${build ? `+${build}-` : ""}`;
   const name = readdirSync(downloads).find(
-    (file) => file.startsWith(`torch-${LIBTORCH_VERSION}`) && file.endsWith(".whl"),
+    (file) => file.startsWith(start) && file.endsWith(".whl"),
   );
   return name === undefined ? null : path.join(downloads, name);
 }
@@ -300,6 +302,9 @@ export function fetchLibtorch(): string {
       say(`libtorch is in ${directory}`);
       return directory;
     },
-    (pid) => say(`waiting for process ${pid ?? "unknown"}, which is fetching libtorch`),
+    (pid) =>
+      say(
+        `waiting for process ${pid ?? "unknown"}, which is fetching libtorch (if it is not: remove ${root}.lock)`,
+      ),
   );
 }

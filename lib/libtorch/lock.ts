@@ -1,8 +1,8 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { hostname } from "node:os";
+import { hostname, uptime } from "node:os";
 import path from "node:path";
 
-/** Older than this, a lock of another machine (a shared home) counts as abandoned: its owner cannot be asked. */
+/** Older than this, a lock counts as abandoned: its owner may be on another machine (a shared home), or its number reused. */
 const ABANDONED_MS = 6 * 3600 * 1000;
 const POLL_MS = 250;
 
@@ -32,7 +32,10 @@ function isAbandoned(lock: string, owner: Owner | null): boolean {
   }
   // Without an owner file the process died (or is) between its two steps; give it time for the second.
   if (owner === null) return age > 10_000;
-  if (owner.host !== hostname()) return age > ABANDONED_MS;
+  if (age > ABANDONED_MS) return true;
+  if (owner.host !== hostname()) return false;
+  // Processes' numbers start anew with the machine.
+  if (age > uptime() * 1000) return true;
   try {
     process.kill(owner.pid, 0);
     return false;

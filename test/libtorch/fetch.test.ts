@@ -6,9 +6,10 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
-import { hostname, tmpdir } from "node:os";
+import { hostname, tmpdir, uptime } from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -252,6 +253,34 @@ describe("fetching libtorch through pip", () => {
     expect(readdirSync(at(`cache/${cacheName}/nvidia/cu13/lib`))).toEqual(["libcudart.so.13"]);
   });
 
+  test("a Python that torch has no wheels for fetches another Python's: the libraries are the same", async () => {
+    makeWheel(python, at("wheels"), {
+      name: "torch",
+      version: "2.13.0+cpu",
+      files: torchFiles("2.13.0+cpu"),
+    });
+    const machine = process.arch === "x64" ? "x86_64" : "aarch64";
+    const old = {
+      executable: at("python3.9"),
+      version: [3, 9],
+      pip: "23.0",
+      torch: null,
+      machine,
+      wide: true,
+    };
+    const script = `#!/bin/sh
+[ "$1" = -c ] && { echo '${JSON.stringify(old)}'; exit; }
+echo "$@" >> '${at("calls")}'
+exec '${python}' "$@"
+`;
+    writeFileSync(at("python3.9"), script, { mode: 0o755 });
+    const { found } = await startLocating({ WAVEGPT_PYTHON: at("python3.9") }).done;
+    expect(found?.build).toBe("cpu");
+    const calls = readFileSync(at("calls"), "utf8").trim().split("\n");
+    expect(calls.map((call) => call.split(" ")[2])).toEqual(["download", "install"]);
+    for (const call of calls) expect(call).toContain("--python-version 3.13");
+  });
+
   test("without the version in reach, pip's own words and the other ways", async () => {
     makeWheel(python, at("wheels"), {
       name: "torch",
@@ -315,6 +344,16 @@ describe("withLock", () => {
         },
       ),
     ).toBe("mine");
+  });
+
+  test("takes over a lock older than the machine's start, though its number lives again", () => {
+    own({ pid: process.pid, host: hostname() });
+    const before = Date.now() / 1000 - uptime() - 60;
+    utimesSync(lock(), before, before);
+    const waited = () => {
+      throw new Error("waited");
+    };
+    expect(withLock(lock(), () => "mine", waited)).toBe("mine");
   });
 
   test("waits for a process that lives, and says so once", async () => {
