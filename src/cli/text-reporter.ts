@@ -161,8 +161,11 @@ export class TextReporter {
 
   #sample(prompt: string, text: string): string {
     const whole = `${prompt}${text}`.replace(/^\n+/, "").trimEnd();
-    const lines = whole.split("\n").map((line) => this.#style.dim(`  │ ${printable(line)}`));
-    return `${lines.join("\n")}\n`;
+    const width = this.#bars
+      ? Math.max(20, (this.#out.columns || 80) - 6)
+      : Number.POSITIVE_INFINITY;
+    const lines = whole.split("\n").flatMap((line) => folded(printable(line), width));
+    return `${lines.map((line) => this.#style.dim(`  │ ${line}`)).join("\n")}\n`;
   }
 
   #ending(result: TrainResult): string {
@@ -208,4 +211,17 @@ export class TextReporter {
 /** Text of a model, which may hold anything, without what would steer the terminal. */
 function printable(text: string): string {
   return text.replace(/[^\P{Cc}\t]/gu, "\ufffd");
+}
+
+/** A line in pieces of at most `width` characters, cut at spaces where there are some. */
+function folded(line: string, width: number): string[] {
+  const pieces: string[] = [];
+  let rest = [...line];
+  while (rest.length > width) {
+    const space = rest.lastIndexOf(" ", width);
+    const end = space > width / 2 ? space : width;
+    pieces.push(rest.slice(0, end).join(""));
+    rest = rest.slice(space === end ? end + 1 : end);
+  }
+  return [...pieces, rest.join("")];
 }

@@ -4,7 +4,7 @@ import { describeSettings } from "../config/settings.js";
 import { type Chart, charts } from "./curves.js";
 import { escapeHtml, escapeJson } from "./escape.js";
 import { formatCount, formatLoss } from "./format.js";
-import type { ReportedRun } from "./runs.js";
+import { modelTitle, type ReportedRun } from "./runs.js";
 import { SCRIPT } from "./script.js";
 import { STYLE } from "./style.js";
 import { summarize } from "./summary.js";
@@ -62,7 +62,8 @@ function about(runs: readonly ReportedRun[]): string {
 
 /** A report of runs as one HTML page that needs nothing else: no network, no other file. */
 export function reportPage(runs: readonly ReportedRun[], now = new Date()): string {
-  const title = `${[...new Set(runs.map((run) => run.label))].join(" and ")} on ${runs[0]!.config.text.title}`;
+  const models = new Set(runs.map((run) => modelTitle(run.config.settings.model)));
+  const title = `${[...models].join(" and ")} on ${runs[0]!.config.text.title}`;
   const drawn = charts(runs);
   return `<!doctype html>
 <html lang="en">

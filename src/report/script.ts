@@ -8,31 +8,36 @@ export const SCRIPT = `
   const drawn = [];
   const number = (n) => (n === 0 ? "0" : Math.abs(n) < 0.001 ? n.toExponential(1) : n >= 1e4 ? (n / 1e3) + "k" : String(Number(n.toPrecision(6))));
 
+  const value = (y) => (y == null ? "–" : number(Number(y.toPrecision(5))));
+  // The training curve is the fainter one of a run.
+  const color = (curve) => style("--run-" + (curve.run % 6)) + (curve.kind === "train" ? "80" : "");
+
   function draw(chart, place) {
     const { curves } = chart;
     const data = uPlot.join(curves.map((curve) => [curve.x, curve.y]));
+    const lastStep = data[0].at(-1);
     const soft = style("--soft"), grid = style("--grid");
     const axis = { stroke: soft, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "12px system-ui, sans-serif" };
     const plot = new uPlot({
       width: place.clientWidth,
       height: Math.max(220, Math.min(chart.id === "loss" ? 420 : 240, place.clientWidth * 0.6)),
       cursor: { sync: { key: sync.key }, points: { size: 7 } },
+      legend: { markers: { width: 0, fill: (_, i) => curves[i - 1] && color(curves[i - 1]) } },
       scales: { x: { time: false } },
       axes: [
         { ...axis, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en-US")) },
         { ...axis, size: 64, values: (_, ticks) => ticks.map(number) },
       ],
       series: [
-        { label: "Step", value: (_, x) => (x == null ? "–" : x.toLocaleString("en-US")) },
+        { label: "Step", value: (_, x, __, i) => (i == null ? lastStep : x).toLocaleString("en-US") },
         ...curves.map((curve) => ({
           label: curve.label,
-          stroke: style("--run-" + (curve.run % 6)),
+          stroke: color(curve),
           width: curve.kind === "train" ? 1 : 2,
-          dash: curve.kind === "train" ? [4, 3] : undefined,
-          alpha: curve.kind === "train" ? 0.8 : 1,
           spanGaps: true,
-          points: { show: curve.kind === "val" || curve.x.length < 2, size: 6 },
-          value: (_, y) => (y == null ? "–" : number(Number(y.toPrecision(5)))),
+          points: { show: curve.kind === "val" || curve.x.length < 2, size: 6, fill: style("--card") },
+          // Away from the pointer the legend tells where each curve ends.
+          value: (_, y, __, i) => value(i == null ? curve.y.at(-1) : y),
         })),
       ],
     }, data, place);

@@ -43,7 +43,7 @@ footer { color: var(--soft); font-size: 0.85rem; }
 .u-legend th, .u-legend td { padding: 0.15rem 0.35rem; }
 .u-inline tr { margin-right: 1rem; }
 .u-inline .u-series + .u-series > * { border-top: 0; }
-.u-legend .u-marker { width: 1.25rem; height: 0; border-width: 0 0 3px; border-radius: 0; }
+.u-legend .u-marker { width: 0.8rem; height: 0.8rem; border-radius: 3px; border: 0 !important; }
 .u-legend .u-off { opacity: 0.4; }
 @media (max-width: 40rem) { main { padding: 1.5rem 0.75rem 3rem; } section, figure { padding: 0.9rem; } }
 @media print { body { background: none; } section, figure { break-inside: avoid; } }
