@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { describeMachine, machine } from "./machine.js";
 import { type BenchOptions, readOptions, USAGE } from "./options.js";
 import { formatOverhead, measureOverhead } from "./overhead/bench.js";
+import { formatSteps, measureSteps } from "./step/bench.js";
 
 async function bench(options: BenchOptions): Promise<void> {
   const own = machine();
@@ -11,6 +12,11 @@ async function bench(options: BenchOptions): Promise<void> {
     const overhead = await measureOverhead(options);
     report.overhead = overhead;
     console.log(`${formatOverhead(overhead)}\n`);
+  }
+  if (options.parts.includes("step")) {
+    const step = await measureSteps(options);
+    report.step = step;
+    console.log(`${formatSteps(step)}\n`);
   }
   if (options.json !== null) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
 }

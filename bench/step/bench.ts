@@ -1,0 +1,143 @@
+import type { BenchOptions } from "../options.js";
+import { formatSpread, ratiosOf, type Spread, spreadOf } from "../pairs/spread.js";
+import { takeTurns } from "../pairs/turns.js";
+import { table } from "../table.js";
+import { CONFIGURATIONS, type Configuration } from "./configurations.js";
+import { type Prepared, prepare, SIDES, type Side, TOLERANCE, type Versions } from "./sides.js";
+
+interface Memory {
+  /** After loading the libraries, before there is a model; MiB. */
+  readonly libraries: number;
+  /** While training; MiB. */
+  readonly peak: number;
+}
+
+export interface SideResult {
+  /** Milliseconds a step, by round. */
+  readonly milliseconds: readonly number[];
+  readonly tokensPerSecond: number;
+  readonly memory: Memory;
+  /** Our time as a share of this side's; 1 for our own. */
+  readonly ratio: Spread;
+}
+
+export interface StepResult {
+  readonly name: string;
+  readonly parameters: number;
+  readonly rounds: number;
+  readonly stepsPerRound: number;
+  readonly losses: Prepared["losses"];
+  readonly difference: number;
+  readonly sides: Partial<Record<Side, SideResult>>;
+  readonly missing: Partial<Record<Side, string>>;
+}
+
+export interface StepReport {
+  readonly threads: number;
+  readonly versions: Versions;
+  readonly results: readonly StepResult[];
+}
+
+async function measure(
+  configuration: Configuration,
+  { quick, rounds, threads }: BenchOptions,
+): Promise<{ result: StepResult; versions: Versions }> {
+  const prepared = await prepare(configuration, threads);
+  try {
+    const { workers } = prepared;
+    const sides = SIDES.filter((side) => workers.has(side));
+    const train = (side: Side, steps: number) => workers.get(side)!.ask<number>("train", { steps });
+    let longest = 0;
+    for (const side of sides) {
+      await workers.get(side)!.ask("begin");
+      // The first steps are not like the others: optimizer state, compilation, V8.
+      await train(side, quick ? 2 : 20);
+      await workers.get(side)!.ask("resetPeak");
+      longest = Math.max(longest, (await train(side, 3)) / 3);
+    }
+    const stepsPerRound = quick ? 2 : Math.max(3, Math.ceil(1 / longest));
+    const count = rounds ?? (quick ? 2 : 15);
+    const seconds = await takeTurns(sides, count, (side) => train(side, stepsPerRound));
+    const { batchSize, blockSize } = configuration.settings;
+    const results: Partial<Record<Side, SideResult>> = {};
+    for (const side of sides) {
+      const milliseconds = seconds[side].map((time) => (time * 1000) / stepsPerRound);
+      results[side] = {
+        milliseconds,
+        tokensPerSecond: (batchSize * blockSize * 1000) / spreadOf(milliseconds).median,
+        memory: await workers.get(side)!.ask<Memory>("memory"),
+        ratio: ratiosOf(seconds.TypeScript, seconds[side]),
+      };
+    }
+    const { parameters, losses, difference, missing, versions } = prepared;
+    return {
+      versions,
+      result: {
+        name: configuration.name,
+        parameters,
+        rounds: count,
+        stepsPerRound,
+        losses,
+        difference,
+        sides: results,
+        missing: Object.fromEntries(missing),
+      },
+    };
+  } finally {
+    await prepared.stop();
+  }
+}
+
+/** Times a training step of each configuration on all sides, in turns. */
+export async function measureSteps(options: BenchOptions): Promise<StepReport> {
+  const results: StepResult[] = [];
+  let versions: Versions | null = null;
+  for (const configuration of CONFIGURATIONS) {
+    if (!configuration.name.includes(options.only)) continue;
+    process.stderr.write(`${configuration.name} ...\n`);
+    const measured = await measure(configuration, options);
+    versions = measured.versions;
+    results.push(measured.result);
+  }
+  if (versions === null) {
+    throw new Error(
+      `--only: expected part of a name among ${CONFIGURATIONS.map(({ name }) => name).join(", ")}, got ${options.only}`,
+    );
+  }
+  return { threads: options.threads, versions, results };
+}
+
+export function formatSteps({ threads, versions, results }: StepReport): string {
+  const rows = results.flatMap(({ name, sides, missing }) => [
+    ...SIDES.flatMap((side) => {
+      const result = sides[side];
+      if (result === undefined) return [];
+      return [
+        [
+          name,
+          side,
+          formatSpread(spreadOf(result.milliseconds), 1),
+          result.tokensPerSecond.toFixed(0),
+          side === "TypeScript" ? "" : formatSpread(result.ratio, 3),
+          result.memory.peak.toFixed(0),
+          result.memory.libraries.toFixed(0),
+        ],
+      ];
+    }),
+    ...Object.entries(missing).map(([side, why]) => [name, side, `not measured: ${why}`]),
+  ]);
+  const { difference } = results.reduce((most, one) =>
+    one.difference > most.difference ? one : most,
+  );
+  return [
+    `## Training step\n`,
+    `The \`shakespeare\` preset: batches of 32 blocks of 64 tokens, C 128, 4 heads, 4 layers, dropout 0.2, fused AdamW; ${results.map(({ name, parameters }) => `${name} ${parameters} parameters`).join(", ")}.`,
+    `Both sides on ${threads} threads, libtorch ${versions.libtorch} in both, Python ${versions.python}. ${results[0]!.rounds} rounds of ${results[0]!.stepsPerRound} or more steps in turns.`,
+    `Checked first: from the same weights, without dropout, all sides have the same losses over 5 steps (largest difference ${difference.toExponential(1)}; allowed ${TOLERANCE.float32} in float32, ${TOLERANCE.bfloat16} in bfloat16).`,
+    `Median (quartiles); ratio: TypeScript's time as a share of the side's, by round. Memory: peak while training, and with nothing but the libraries loaded.\n`,
+    table(
+      ["training", "side", "ms/step", "tokens/s", "TypeScript / side", "peak MiB", "libraries MiB"],
+      rows,
+    ),
+  ].join("\n");
+}

@@ -1,0 +1,2 @@
+/** Characters of Tiny Shakespeare. */
+export const VOCABULARY = 65;
