@@ -68,7 +68,8 @@ function arrayDtype(operator: string, argument: string, data: unknown): DType {
 
 /**
  * A tensor from a typed array, a copy unless `share` is set. Its dtype is the array's; with `dtype`, its bits are read as
- * another type of the same size. A shared array must not be resizable, and can no longer be transferred to a worker.
+ * another type of the same size. A shared array must not be resizable, and can no longer be transferred to a worker; nor may
+ * it lie in the memory of a WebAssembly module, which moves when it grows.
  * @param shape default: one dimension
  */
 export function fromTypedArray(
@@ -92,9 +93,25 @@ export function fromTypedArray(
   if (buffer.resizable === true || buffer.growable === true) {
     throw argumentError(operator, "data", "an array over a buffer of fixed length to share", data);
   }
-  // Transferring the buffer would take the memory away from under the tensor.
-  if (!(buffer instanceof SharedArrayBuffer)) markAsUntransferable(buffer);
+  if (!(buffer instanceof SharedArrayBuffer)) pin(buffer);
   return new Tensor(binding.fromSharedTypedArray(data, sizes, dtypeCode(dtype)));
+}
+
+/** Transferring the buffer would take the memory away from under the tensor: forbids it, in each way there is. */
+function pin(buffer: ArrayBuffer): void {
+  markAsUntransferable(buffer);
+  for (const method of ["transfer", "transferToFixedLength"]) {
+    Object.defineProperty(buffer, method, {
+      configurable: true,
+      value: () => {
+        throw new WaveGPTError(
+          "ERR_WAVEGPT_ARGUMENT",
+          `ArrayBuffer.${method}: a tensor made by torch.fromTypedArray shares this buffer's memory`,
+          { operator: "torch.fromTypedArray" },
+        );
+      },
+    });
+  }
 }
 
 /** PyTorch's rule for literals, but for one thing: a JavaScript number is a float, as `1` and `1.0` are the same. */

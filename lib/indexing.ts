@@ -50,7 +50,7 @@ export type Index =
 export type IndexValue = Tensor | Scalar | readonly NestedNumbers[];
 
 /** All dimensions that the other indices do not name, as Python's `...`. */
-export const ellipsis = "...";
+export const ellipsis = "..." as const;
 /** A new dimension of size 1, as Python's `None`. */
 export const newaxis = null;
 
@@ -122,8 +122,13 @@ function itemOf(index: Index, made: Handle[]): Item {
   if (index === ellipsis) return index;
   if (typeof index === "string") return parseSlice(index);
   if (Array.isArray(index)) {
-    const mask = (index as readonly unknown[]).flat(Number.POSITIVE_INFINITY);
-    const boolean = mask.length > 0 && mask.every((element) => typeof element === "boolean");
+    const elements = (index as readonly unknown[]).flat(Number.POSITIVE_INFINITY);
+    const boolean =
+      elements.length > 0 && elements.every((element) => typeof element === "boolean");
+    const stray = elements.find(
+      (element) => typeof element === "number" && !Number.isInteger(element),
+    );
+    if (stray !== undefined) throw argumentError("index", "index", "an array of integers", stray);
     const positions = tensorOf(index as NestedNumbers, { dtype: boolean ? "bool" : "int64" });
     made.push(positions.handle);
     return positions;

@@ -387,6 +387,9 @@ export class Tensor {
 
   /** The slices along the first dimension. */
   [Symbol.iterator](): Iterator<Tensor> {
+    if (this.ndim === 0) {
+      throw argumentError("iterate", "self", "a tensor of at least one dimension", this);
+    }
     return this.unbind(0)[Symbol.iterator]();
   }
 

@@ -6,9 +6,7 @@ so that a replay adds in the same order and can be compared bit for bit.
     python record-operators.py SAMPLES_PER_OPERATOR DTYPE...     (the other types than the first: one sample each)
 """
 
-import base64
 import json
-import math
 import sys
 import types
 import unittest
@@ -19,13 +17,13 @@ import torch
 # torch.testing's own test case derives from this package's, which is not needed to list samples.
 sys.modules.setdefault("expecttest", types.SimpleNamespace(TestCase=unittest.TestCase))
 
+from recorded import Unsupported, encode
 from torch.overrides import TorchFunctionMode
 from torch.testing._internal.common_methods_invocations import op_db
 
 warnings.filterwarnings("ignore")
 torch.set_num_threads(1)
 
-LIMIT = 4096  # elements of a recorded tensor
 SEED = 7
 # What these give depends on memory nobody wrote, on the address of things, or is not the operator's own work.
 SKIPPED = {
@@ -39,47 +37,6 @@ SKIPPED = {
     # Its result has another form here.
     "unique_consecutive",
 }
-
-
-class Unsupported(Exception):
-    pass
-
-
-def encode(value, depth=0):
-    if value is None or isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, torch.Tensor):
-        if value.layout != torch.strided or value.is_quantized or value.device.type != "cpu":
-            raise Unsupported
-        if value.is_conj() or value.is_neg() or value.dtype == torch.complex32:
-            raise Unsupported
-        storage = value.detach().untyped_storage()
-        if storage.nbytes() > LIMIT * 16 or value.numel() > LIMIT:
-            raise Unsupported
-        return {
-            "t": str(value.dtype)[6:],
-            "shape": list(value.shape),
-            "strides": list(value.stride()),
-            "offset": value.storage_offset(),
-            "data": base64.b64encode(bytes(storage)).decode(),
-        }
-    if isinstance(value, int):
-        return {"i": str(value)} if abs(value) > 2**53 else value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else {"f": str(value)}
-    if isinstance(value, complex):
-        return {"c": [encode(value.real), encode(value.imag)]}
-    if isinstance(value, torch.dtype):
-        return {"d": str(value)[6:]}
-    if isinstance(value, torch.device):
-        return str(value)
-    if isinstance(value, torch.layout):
-        return str(value)[6:]
-    if isinstance(value, torch.memory_format):
-        return str(value)[6:]
-    if isinstance(value, (list, tuple, torch.Size)):
-        return [encode(element, depth + 1) for element in value]
-    raise Unsupported
 
 
 def flat(value):

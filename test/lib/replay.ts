@@ -4,7 +4,7 @@ import { camelCase } from "../../lib/signature.js";
 // Replays calls that record-operators.py recorded.
 
 /** A tensor of a record: its storage's bytes in base64, seen through strides. */
-interface RecordedTensor {
+export interface RecordedTensor {
   t: DType;
   shape: number[];
   strides: number[];
@@ -46,6 +46,8 @@ const BITS: Partial<
   bfloat16: (bytes) => new Uint16Array(bytes),
   complex64: (bytes) => new Float32Array(bytes),
   complex128: (bytes) => new Float64Array(bytes),
+  uint16: (bytes) => new Uint16Array(bytes),
+  uint32: (bytes) => new Uint32Array(bytes),
   uint64: (bytes) => new BigUint64Array(bytes),
   int64: (bytes) => new BigInt64Array(bytes),
   int32: (bytes) => new Int32Array(bytes),
