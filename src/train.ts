@@ -1,22 +1,34 @@
-import { safetensors, torch } from "../lib/index.js";
+import { torch } from "../lib/index.js";
 import type { SettingsInput } from "./config/settings.js";
 import { DataLoader, EvaluationLoader } from "./data/index.js";
 import { writeReport } from "./report/index.js";
 import { saveCheckpoint, withWayOn } from "./run/checkpoints.js";
 import { prepareRunFolder } from "./run/folder.js";
-import { MetricsFile } from "./run/metrics.js";
 import { chooseDevice } from "./training/device.js";
 import { evaluate } from "./training/evaluate.js";
 import type { TrainEvent, TrainResult } from "./training/events.js";
-import { LossMeter, Stopwatch } from "./training/meter.js";
+import { Stopwatch } from "./training/meter.js";
 import { openRun } from "./training/open.js";
 import { Pace } from "./training/pace.js";
 import { planRun } from "./training/plan.js";
 import { precisionOf } from "./training/precision.js";
+import { Recorder } from "./training/recorder.js";
 import { samplePrompt, sampleText } from "./training/sample.js";
-import { createSchedule } from "./training/schedule.js";
-import { buildModel, buildOptimizer, describeRun, restoreLatest } from "./training/setup.js";
-import { checkFinite, nonFinite, type Progress, writeSnapshot } from "./training/snapshot.js";
+import { scheduleAt } from "./training/schedule.js";
+import {
+  buildModel,
+  buildOptimizer,
+  describeRun,
+  restoreLatest,
+  startEvent,
+} from "./training/setup.js";
+import {
+  beginning,
+  checkFinite,
+  nonFinite,
+  saveWeights,
+  writeSnapshot,
+} from "./training/snapshot.js";
 import { loadTrainingText } from "./training/source.js";
 import { trainStep } from "./training/step.js";
 import { nextTurn } from "./training/turn.js";
@@ -87,66 +99,19 @@ export async function train(
   const optimizer = buildOptimizer(settings, model);
   const trained = { model, optimizer, loader, device };
 
-  // Everything is in order: write, or go on where the run was interrupted
+  // Everything is in order: begin to write, or go back to where the run was interrupted
   prepareRunFolder(folder, existing);
   const restored = resumed ? restoreLatest(folder, trained, emit) : null;
-  const progress: Progress = restored?.progress ?? {
-    step: 0,
-    evaluatedAt: -1,
-    best: null,
-    seconds: 0,
-  };
-  for (const group of optimizer.paramGroups) group.lr = settings.learningRate;
-  const schedule = createSchedule(optimizer, settings, plan);
-  let lastLr = schedule.lr;
-  for (let step = 0; step < progress.step; step++) {
-    lastLr = schedule.lr;
-    schedule.step();
-  }
+  const progress = restored?.progress ?? beginning();
+  const { schedule, lr } = scheduleAt(progress.step, optimizer, settings, plan);
   describeRun(run, text, model, plan, device);
-  const metrics = new MetricsFile(folder.metrics, restored ? progress.step : null);
-  const meter = new LossMeter(device, restored?.meter);
+  const recorder = new Recorder({
+    ...{ path: folder.metrics, model, device, plan, tokensPerStep, progress, lr },
+    meter: restored?.meter ?? null,
+  });
   const pace = new Pace(plan, tokensPerStep);
-  const window = new Stopwatch();
   let savedAt = restored ? progress.step : -1;
-  let began = performance.now();
-
-  const record = (split: "train" | "val", loss: number, tokensPerSecond: number) => ({
-    step: progress.step,
-    split,
-    loss,
-    lr: lastLr,
-    tokens: progress.step * tokensPerStep,
-    tokens_per_second: Math.round(tokensPerSecond),
-    alpha: model.alpha(),
-    epoch: progress.step / plan.stepsPerEpoch,
-    seconds: progress.seconds,
-  });
-  const clock = () => {
-    const now = performance.now();
-    progress.seconds += (now - began) / 1000;
-    began = now;
-  };
-
-  emit({
-    type: "start",
-    out: folder.path,
-    model: settings.model,
-    parameters: model.numParameters(),
-    device,
-    threads: torch.getNumThreads(),
-    dtype: settings.dtype,
-    text: {
-      title: text.title,
-      path: text.source.path,
-      characters: [...text.source.text].length,
-      vocabulary: tokenizer.vocabSize,
-    },
-    tokens: { train: text.train.length, val: text.val.length },
-    plan,
-    step: progress.step,
-    resumed: restored !== null,
-  });
+  emit(startEvent(run, text, model, plan, device, restored ? progress.step : null));
 
   try {
     for (;;) {
@@ -156,31 +121,25 @@ export async function train(
       // Evaluate on held-out text, keep the model if it is the best, and let it speak
       if ((step % plan.evalEvery === 0 || last) && progress.evaluatedAt !== step) {
         emit({ type: "evaluating", step });
-        const evaluation = new Stopwatch();
-        evaluation.start();
+        const timer = Stopwatch.started();
         const loss = await evaluate(model, heldOut, precision, signal);
         if (loss !== null) {
           if (!Number.isFinite(loss)) throw nonFinite(`The held-out loss became ${loss}`, step);
           const best = progress.best === null || loss < progress.best.loss;
           if (best) {
-            using _ = torch.scope();
-            safetensors.save(folder.model, model.stateDict(), { format: "pt" });
+            saveWeights(folder.model, model);
             progress.best = { step, loss };
           }
-          clock();
-          const line = {
-            ...record("val", loss, heldOut.targets / evaluation.seconds),
-            bits_per_character: loss / Math.LN2 / text.charactersPerToken,
-          };
-          metrics.append(line);
-          emit({ type: "val", record: line, best });
+          const bits = loss / Math.LN2 / text.charactersPerToken;
+          const record = recorder.evaluated(loss, heldOut.targets / timer.seconds, bits);
+          emit({ type: "val", record, best });
           if (settings.sampleTokens > 0) {
             const options = { prompt, tokens: settings.sampleTokens, seed: seed + step };
             const sample = await sampleText(model, tokenizer, options, signal);
             emit({ type: "sample", step, prompt, text: sample });
           }
           progress.evaluatedAt = step;
-          pace.evaluation(evaluation.seconds);
+          pace.evaluation(timer.seconds);
         }
       }
 
@@ -188,16 +147,12 @@ export async function train(
       const interrupted = signal?.aborted ?? false;
       const due = plan.checkpointEvery > 0 && step > 0 && step % plan.checkpointEvery === 0;
       if ((due || last || interrupted) && savedAt !== step) {
-        const state = meter.state();
-        if (!Number.isFinite(state.sum)) throw nonFinite(`The loss became ${state.sum}`, step);
+        const meter = recorder.settle();
+        if (!Number.isFinite(meter.sum)) throw nonFinite(`The loss became ${meter.sum}`, step);
         checkFinite(model, step);
-        metrics.sync();
-        clock();
-        const path = saveCheckpoint(
-          folder.checkpoints,
-          step,
-          settings.keepCheckpoints,
-          (temporary) => writeSnapshot(temporary, trained, progress, state),
+        const keep = settings.keepCheckpoints;
+        const path = saveCheckpoint(folder.checkpoints, step, keep, (temporary) =>
+          writeSnapshot(temporary, trained, progress, meter),
         );
         savedAt = step;
         emit({ type: "checkpoint", step, path });
@@ -205,64 +160,40 @@ export async function train(
       if (last || interrupted) break;
 
       // Learn from one batch
-      window.start();
-      const stepWatch = new Stopwatch();
-      stepWatch.start();
+      const timer = Stopwatch.started();
+      recorder.training.start();
       {
         using _ = torch.scope();
-        const batch = loader.next();
-        lastLr = schedule.lr;
-        const result = trainStep(model, optimizer, batch, { ...settings, precision });
-        meter.add(result.loss);
+        recorder.lr = schedule.lr;
+        const result = trainStep(model, optimizer, loader.next(), { ...settings, precision });
         schedule.step();
+        recorder.add(result.loss);
         progress.step++;
         if (progress.step % settings.logEvery === 0 || progress.step === plan.steps) {
-          const gradientNorm = result.gradientNorm?.number() ?? null;
-          const loss = meter.mean();
+          const loss = recorder.meanLoss();
           if (!Number.isFinite(loss)) throw nonFinite(`The loss became ${loss}`, progress.step);
-          clock();
-          const line = {
-            ...record("train", loss, (meter.count * tokensPerStep) / window.seconds),
-            ...(gradientNorm === null ? {} : { grad_norm: gradientNorm }),
-          };
-          metrics.append(line);
-          meter.reset();
-          window.reset();
-          emit({ type: "train", record: line });
+          const record = recorder.trained(loss, result.gradientNorm?.number() ?? null);
+          emit({ type: "train", record });
         }
       }
-      window.stop();
-      pace.step(stepWatch.seconds);
-      emit({
-        type: "step",
-        step: progress.step,
-        steps: plan.steps,
-        lr: lastLr,
-        tokensPerSecond: pace.tokensPerSecond,
-        secondsLeft: pace.secondsLeft(progress.step),
-      });
+      recorder.training.stop();
+      pace.step(timer.seconds);
+      emit({ type: "step", ...pace.at(progress.step), lr: recorder.lr });
       await nextTurn();
     }
-    clock();
     // A run stopped before its first evaluation has nothing to show yet.
     if (progress.evaluatedAt >= 0) writeReport([folder.path], folder.report);
   } catch (error) {
     throw withWayOn(error, folder.checkpoints);
   } finally {
-    metrics.close();
-    meter.dispose();
+    recorder.dispose();
     optimizer.dispose();
     model.dispose();
   }
 
-  const result: TrainResult = {
-    out: folder.path,
-    step: progress.step,
-    steps: plan.steps,
-    finished: progress.step >= plan.steps,
-    best: progress.best,
-    seconds: progress.seconds,
-  };
+  const { step, best, seconds } = progress;
+  const { steps } = plan;
+  const result = { out: folder.path, step, steps, finished: step >= steps, best, seconds };
   emit({ type: "end", result });
   return result;
 }

@@ -50,10 +50,10 @@ export class MetricsFile {
   readonly path: string;
   #fd: number;
 
-  /** Opens the file, keeping just the lines up to `lastStep`. */
-  constructor(path: string, lastStep: number | null) {
+  /** Opens the file, keeping just the lines that `keep` says yes to. */
+  constructor(path: string, keep: (line: MetricRecord) => boolean) {
     this.path = path;
-    const kept = lastStep === null ? [] : readMetrics(path).filter((line) => line.step <= lastStep);
+    const kept = readMetrics(path).filter(keep);
     writeFileAtomic(path, kept.map((line) => `${JSON.stringify(line)}\n`).join(""));
     this.#fd = writing(path, () => openSync(path, "a"));
   }

@@ -47,10 +47,16 @@ export class LossMeter {
   }
 }
 
-/** Times training alone: evaluations, samples and checkpoints in between are left out. */
+/** Adds up the time between starts and stops. */
 export class Stopwatch {
   #running: number | null = null;
   #elapsed = 0;
+
+  static started(): Stopwatch {
+    const watch = new Stopwatch();
+    watch.start();
+    return watch;
+  }
 
   start(): void {
     this.#running ??= performance.now();

@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import { resolveSettings, type SettingSources } from "../config/resolve.js";
 import { resumeSettings } from "../config/resume.js";
 import type { Settings, SettingsInput } from "../config/settings.js";
@@ -37,8 +39,9 @@ export function openRun(
   const sources: SettingSources = { preset, config, settings: given };
   if (existing !== "resume") {
     const resolved = resolveSettings(sources);
-    const path = out ?? freshRunPath(resolved.settings.model);
-    return { ...resolved, folder: checkRunFolder(path, existing), resumed: null };
+    const { preset, settings } = resolved;
+    const folder = checkRunFolder(out ?? freshRunPath(settings.model), existing);
+    return { preset, settings: withPath(settings, settings.data), folder, resumed: null };
   }
   if (out === undefined) {
     throw new UsageError("--resume: say which run to go on with: --resume DIR.");
@@ -47,11 +50,17 @@ export function openRun(
   const stored = readRunConfig(folder.config);
   const resolved = resumeSettings(stored, sources);
   // The text is where it was when the run began, unless a place is given now.
-  const data = given.data ?? stored.text.path;
+  const { data } = resolved.settings;
+  const same = data === stored.settings.data && existsSync(stored.text.path);
   return {
     preset: resolved.preset,
-    settings: { ...resolved.settings, data },
+    settings: withPath(resolved.settings, same ? stored.text.path : data),
     folder,
     resumed: { config: stored, tokenizer: runFolder(out).tokenizer },
   };
+}
+
+/** Settings whose text is found from any working folder. */
+function withPath(settings: Settings, data: string | undefined): Settings {
+  return data === undefined ? settings : { ...settings, data: resolve(data) };
 }

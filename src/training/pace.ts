@@ -20,14 +20,16 @@ export class Pace {
     this.#secondsPerEvaluation = seconds;
   }
 
-  get tokensPerSecond(): number {
-    return this.#secondsPerStep === 0 ? 0 : this.tokensPerStep / this.#secondsPerStep;
-  }
-
-  /** Seconds until the end of the run, evaluations included. */
-  secondsLeft(step: number): number {
+  /** Where a run is after `step` steps, how fast, and how long it still takes, evaluations included. */
+  at(step: number): { step: number; steps: number; tokensPerSecond: number; secondsLeft: number } {
     const { steps, evalEvery } = this.plan;
+    const perStep = this.#secondsPerStep;
     const evaluations = Math.ceil(steps / evalEvery) - Math.floor(step / evalEvery);
-    return (steps - step) * this.#secondsPerStep + evaluations * this.#secondsPerEvaluation;
+    return {
+      step,
+      steps,
+      tokensPerSecond: perStep === 0 ? 0 : this.tokensPerStep / perStep,
+      secondsLeft: (steps - step) * perStep + evaluations * this.#secondsPerEvaluation,
+    };
   }
 }

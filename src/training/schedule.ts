@@ -3,7 +3,7 @@ import type { Settings } from "../config/settings.js";
 import type { Plan } from "./plan.js";
 
 /** The learning-rate schedule of a run, at its beginning; it sets the optimizer's first rate. */
-export function createSchedule(
+function createSchedule(
   optimizer: optim.Optimizer,
   settings: Settings,
   plan: Plan,
@@ -33,4 +33,24 @@ export function createSchedule(
         minLr,
       });
   }
+}
+
+/**
+ * The schedule after `step` steps, and the rate of the last of them. It is stepped there from the
+ * beginning, so that a resumed run may be longer or shorter than it was.
+ */
+export function scheduleAt(
+  step: number,
+  optimizer: optim.Optimizer,
+  settings: Settings,
+  plan: Plan,
+): { schedule: optim.schedules.LRScheduler; lr: number } {
+  for (const group of optimizer.paramGroups) group.lr = settings.learningRate;
+  const schedule = createSchedule(optimizer, settings, plan);
+  let lr = schedule.lr;
+  for (let done = 0; done < step; done++) {
+    lr = schedule.lr;
+    schedule.step();
+  }
+  return { schedule, lr };
 }

@@ -74,7 +74,7 @@ export function describeRun(
       path: text.source.path,
       title: text.title,
       sha256: text.source.sha256,
-      characters: [...text.source.text].length,
+      characters: text.characters,
       trainTokens: text.train.length,
       valTokens: text.val.length,
     },
@@ -89,6 +89,36 @@ export function describeRun(
       node: process.versions.node,
     },
   });
+}
+
+/** What a run tells first; `resumedAt` is the step it goes on from, or null. */
+export function startEvent(
+  { folder, settings }: OpenedRun,
+  text: TrainingText,
+  model: LanguageModel,
+  plan: Plan,
+  device: string,
+  resumedAt: number | null,
+): TrainEvent {
+  return {
+    type: "start",
+    out: folder.path,
+    model: settings.model,
+    parameters: model.numParameters(),
+    device,
+    threads: torch.getNumThreads(),
+    dtype: settings.dtype,
+    text: {
+      title: text.title,
+      path: text.source.path,
+      characters: text.characters,
+      vocabulary: text.tokenizer.vocabSize,
+    },
+    tokens: { train: text.train.length, val: text.val.length },
+    plan,
+    step: resumedAt ?? 0,
+    resumed: resumedAt !== null,
+  };
 }
 
 /**

@@ -5,6 +5,7 @@ import { type optim, safetensors, torch } from "../../lib/index.js";
 import type { DataLoader, DataLoaderState } from "../data/index.js";
 import type { LanguageModel } from "../model/index.js";
 import { writeFileAtomic } from "../run/atomic.js";
+import { writing } from "../run/failure.js";
 import type { BestModel } from "./events.js";
 import type { MeterState } from "./meter.js";
 import { captureRandomState, type RandomState, restoreRandomState } from "./random-state.js";
@@ -18,6 +19,11 @@ export interface Progress {
   best: BestModel | null;
   /** Seconds spent so far. */
   seconds: number;
+}
+
+/** Where a run begins. */
+export function beginning(): Progress {
+  return { step: 0, evaluatedAt: -1, best: null, seconds: 0 };
 }
 
 /** `state.json` of a checkpoint. */
@@ -59,6 +65,12 @@ export function nonFinite(what: string, step: number): WaveGPTError {
   );
 }
 
+/** Replaces a file of weights whole. */
+export function saveWeights(path: string, model: LanguageModel): void {
+  using _ = torch.scope();
+  writing(path, () => safetensors.save(path, model.stateDict(), { format: "pt" }));
+}
+
 /** Fills a checkpoint's folder. */
 export function writeSnapshot(
   folder: string,
@@ -68,7 +80,7 @@ export function writeSnapshot(
 ): void {
   using _ = torch.scope();
   const { tensors, config } = optimizer.stateTensors();
-  safetensors.save(join(folder, "model.safetensors"), model.stateDict(), { format: "pt" });
+  saveWeights(join(folder, "model.safetensors"), model);
   safetensors.save(join(folder, "optimizer.safetensors"), tensors, { format: "pt" });
   const state: SavedState = {
     version: 1,

@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import type { Settings } from "../config/settings.js";
 import { UsageError } from "../config/usage-error.js";
 import { locateCorpus } from "../data/corpus.js";
@@ -19,6 +20,8 @@ export interface TrainingText {
   readonly tokenizer: Tokenizer;
   readonly train: TokenArray;
   readonly val: TokenArray;
+  /** Code points of the whole text. */
+  readonly characters: number;
   /** Characters a held-out token stands for, on average: 1 where tokens are characters. */
   readonly charactersPerToken: number;
 }
@@ -27,7 +30,7 @@ async function locate(
   settings: Settings,
   emit: (event: TrainEvent) => void,
 ): Promise<{ path: string; title: string }> {
-  if (settings.data !== undefined) return { path: settings.data, title: settings.data };
+  if (settings.data !== undefined) return { path: settings.data, title: basename(settings.data) };
   const { path, title, notice } = await locateCorpus({
     onProgress: (done: number, total: number | null) =>
       emit({ type: "download", what: "Tiny Shakespeare", done, total }),
@@ -64,10 +67,11 @@ export async function loadTrainingText(
   const { train, val } = splitTokens(tokenizer.encode(source.text), settings.trainFraction);
   return {
     source,
-    title,
+    title: resumed?.config.text.title ?? title,
     tokenizer,
     train,
     val,
+    characters: characters(source.text),
     charactersPerToken: characters(tokenizer.decode(val)) / val.length,
   };
 }

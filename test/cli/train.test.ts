@@ -85,19 +85,10 @@ describe("wavegpt train", () => {
   });
 
   it("names a device that is not here", async () => {
-    const { status, stderr } = await run([...training(newFolder()), "--device", "mps"]);
-    if (process.platform === "darwin") return;
-    expect(stderr).toMatch(/--device mps: libtorch finds no such device here/);
+    const absent = process.platform === "darwin" ? "cuda" : "mps";
+    const { status, stderr } = await run([...training(newFolder()), "--device", absent]);
+    expect(stderr).toContain(`--device ${absent}: libtorch finds no such device here`);
     expect(status).toBe(2);
-  });
-
-  it("ends with status 1 and a paragraph where it may not write", async () => {
-    const file = join(temporaryFolder(), "file");
-    writeFileSync(file, "");
-    const { status, stderr } = await run(training(join(file, "below", "run"), "--steps", "2"));
-    expect(stderr).toMatch(/a part of the path is a file|expected a folder/);
-    expect(stderr).not.toMatch(/^\s+at /m);
-    expect([1, 2]).toContain(status);
   });
 });
 

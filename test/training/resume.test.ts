@@ -64,6 +64,24 @@ describe("an interrupted run that is resumed is the uninterrupted one, bit for b
     expect(fingerprint(out)).toEqual(expected);
   });
 
+  it("interrupted in an evaluation and killed after it, before the next checkpoint", async () => {
+    const out = join(temporaryFolder(), "run");
+    await interruptAt(out, (event) => event.type === "evaluating" && event.step === 16);
+    const killed = train(
+      {},
+      {
+        out,
+        resume: true,
+        onEvent: (event) => {
+          if (atStep(18)(event)) throw new Error("killed");
+        },
+      },
+    );
+    await expect(killed).rejects.toThrow("killed");
+    await train({}, { out, resume: true });
+    expect(fingerprint(out)).toEqual(expected);
+  });
+
   it("with other random numbers drawn by the process in between", async () => {
     const out = join(temporaryFolder(), "run");
     await interruptAt(out, atStep(7));
