@@ -227,6 +227,11 @@ function isOut(parameter: Parameter): boolean {
   return parameter.mutated && parameter.kwargOnly;
 }
 
+/** How near an overload was to taking the arguments: an array where one belongs is nearer than where none does. */
+function closeness({ depth, kind, parameter, value }: Mismatch): number {
+  return kind === "type" && parameter!.list && Array.isArray(value) ? depth + 0.5 : depth;
+}
+
 function mismatch(
   depth: number,
   kind: Mismatch["kind"],
@@ -338,11 +343,11 @@ export class Overloads {
       overload,
       reason: overload.match(self, given, count, options, [])!,
     }));
-    const deepest = Math.max(...failures.map(({ reason }) => reason.depth));
-    const nearest = failures.filter(({ reason }) => reason.depth === deepest);
+    const deepest = Math.max(...failures.map(({ reason }) => closeness(reason)));
+    const nearest = failures.filter(({ reason }) => closeness(reason) === deepest);
     const texts = new Set(nearest.map(({ overload, reason }) => overload.explain(reason)));
     const candidates = list.map((overload) => `\n  ${overload.operator.schema.schema}`).join("");
-    const { argument } = nearest[0]!.reason;
+    const { argument } = (nearest.find(({ reason }) => reason.argument) ?? nearest[0]!).reason;
     return new WaveGPTError(
       "ERR_WAVEGPT_ARGUMENT",
       `${this.operatorName}: ${[...texts].join("; or ")}\nIt is called as one of:${candidates}`,

@@ -13,8 +13,8 @@ export function guard(restore: () => void): Guard {
   let active = true;
   const end = () => {
     if (!active) return;
-    active = false;
     restore();
+    active = false; // only now: a guard that ended out of order may end again
   };
   return { dispose: end, [Symbol.dispose]: end };
 }

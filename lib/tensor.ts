@@ -1,7 +1,7 @@
 import { type BackwardOptions, backwardFrom } from "./backward.js";
 import { binding } from "./binding.js";
 import { checkDevice, type Device } from "./device.js";
-import { type DType, dtypeCode, dtypeName, isDType } from "./dtype.js";
+import { type DType, dtypeCode, dtypeName, isComplex, isDType } from "./dtype.js";
 import { addDescriber, argumentError } from "./errors.js";
 import type { TensorMethods } from "./generated/methods.js";
 import { type Index, type IndexValue, readIndex, writeIndex } from "./indexing.js";
@@ -18,6 +18,8 @@ const matrixTransposed = nativeOperator("aten::mT");
 const adjoint = nativeOperator("aten::matrix_H");
 const matrixAdjoint = nativeOperator("aten::mH");
 const detached = nativeOperator("aten::detach");
+const realPart = nativeOperator("aten::real");
+const imaginaryPart = nativeOperator("aten::imag");
 const nonzeroRows = nativeOperator("aten::nonzero");
 const nonzeroDims = nativeOperator("aten::nonzero_numpy");
 const toDtype = nativeOperator("aten::to", "dtype");
@@ -167,6 +169,16 @@ export class Tensor {
   /** The conjugate transpose of the last two dimensions. */
   get mH(): Tensor {
     return new Tensor(matrixAdjoint(this.handle) as Handle);
+  }
+
+  /** The real parts, a view; the tensor itself where it is real. */
+  get real(): Tensor {
+    return isComplex(this.dtype) ? new Tensor(realPart(this.handle) as Handle) : this;
+  }
+
+  /** The imaginary parts of a complex tensor, a view. */
+  get imag(): Tensor {
+    return new Tensor(imaginaryPart(this.handle) as Handle);
   }
 
   // Autograd

@@ -1036,7 +1036,6 @@ export interface AtenOperators {
   narrow_copy: OperatorPacket<{ default: Tensor; out: Tensor }>;
   native_channel_shuffle: OperatorPacket<{ default: Tensor }>;
   native_dropout: OperatorPacket<{ default: [Tensor, Tensor]; out: [Tensor, Tensor] }>;
-  native_group_norm: OperatorPacket<{ default: [Tensor, Tensor, Tensor] }>;
   native_layer_norm: OperatorPacket<{ default: [Tensor, Tensor, Tensor]; out: [Tensor, Tensor, Tensor] }>;
   native_norm: OperatorPacket<{ default: Tensor; ScalarOpt_dim_dtype: Tensor; ScalarOpt_dim_dtype_out: Tensor; out: Tensor }>;
   ne: OperatorPacket<{ Scalar: Tensor; Scalar_out: Tensor; Tensor: Tensor; Tensor_out: Tensor }>;
@@ -1181,7 +1180,7 @@ export interface AtenOperators {
   row_stack: OperatorPacket<{ default: Tensor; out: Tensor }>;
   rrelu: OperatorPacket<{ default: Tensor }>;
   rrelu_: OperatorPacket<{ default: Tensor }>;
-  rrelu_with_noise: OperatorPacket<{ default: Tensor; out: Tensor }>;
+  rrelu_with_noise: OperatorPacket<{ default: Tensor }>;
   rrelu_with_noise_: OperatorPacket<{ default: Tensor }>;
   rrelu_with_noise_functional: OperatorPacket<{ default: [Tensor, Tensor] }>;
   rsqrt: OperatorPacket<{ default: Tensor; out: Tensor }>;
@@ -1196,7 +1195,6 @@ export interface AtenOperators {
   scatter_reduce: OperatorPacket<{ two: Tensor; two_out: Tensor }>;
   scatter_reduce_: OperatorPacket<{ two: Tensor }>;
   searchsorted: OperatorPacket<{ Scalar: Tensor; Scalar_out: Tensor; Tensor: Tensor; Tensor_out: Tensor }>;
-  segment_reduce: OperatorPacket<{ default: Tensor; out: Tensor }>;
   select: OperatorPacket<{ int: Tensor }>;
   select_copy: OperatorPacket<{ int: Tensor; int_out: Tensor }>;
   select_scatter: OperatorPacket<{ default: Tensor; out: Tensor }>;

@@ -1526,13 +1526,6 @@ export interface TorchFunctions {
   nativeDropout(input: Tensor, p: number, train: boolean | null, options?: { out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   nativeDropout(input: Tensor, options: { p: number; train: boolean | null; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
   nativeDropout(input: Tensor, p: number, options: { train: boolean | null; out?: readonly [Tensor, Tensor] | undefined }): [Tensor, Tensor];
-  /** aten::native_group_norm(Tensor input, Tensor? weight, Tensor? bias, SymInt N, SymInt C, SymInt HxW, int group, float eps) -> (Tensor, Tensor, Tensor) */
-  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, C: Int, HxW: Int, group: Int, eps: number): [Tensor, Tensor, Tensor];
-  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, options: { N: Int; C: Int; HxW: Int; group: Int; eps: number }): [Tensor, Tensor, Tensor];
-  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, options: { C: Int; HxW: Int; group: Int; eps: number }): [Tensor, Tensor, Tensor];
-  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, C: Int, options: { HxW: Int; group: Int; eps: number }): [Tensor, Tensor, Tensor];
-  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, C: Int, HxW: Int, options: { group: Int; eps: number }): [Tensor, Tensor, Tensor];
-  nativeGroupNorm(input: Tensor, weight: Tensor | null, bias: Tensor | null, N: Int, C: Int, HxW: Int, group: Int, options: { eps: number }): [Tensor, Tensor, Tensor];
   /** aten::native_layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor) */
   nativeLayerNorm(input: Tensor, normalizedShape: Ints, weight: Tensor | null, bias: Tensor | null, eps: number, options?: { out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
   nativeLayerNorm(input: Tensor, options: { normalizedShape: Ints; weight: Tensor | null; bias: Tensor | null; eps: number; out?: readonly [Tensor, Tensor, Tensor] | undefined }): [Tensor, Tensor, Tensor];
@@ -1989,9 +1982,6 @@ export interface TorchFunctions {
   /** aten::searchsorted.Tensor(Tensor sorted_sequence, Tensor self, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor
    * aten::searchsorted.Scalar(Tensor sorted_sequence, Scalar self, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor */
   searchsorted(sortedSequence: Tensor, input: Tensor | Scalar, options?: { outInt32?: boolean | undefined; right?: boolean | undefined; side?: string | null | undefined; sorter?: Tensor | null | undefined; out?: Tensor | undefined }): Tensor;
-  /** aten::segment_reduce(Tensor data, str reduce, *, Tensor? lengths=None, Tensor? indices=None, Tensor? offsets=None, int axis=0, bool unsafe=False, Scalar? initial=None) -> Tensor */
-  segmentReduce(data: Tensor, reduce: string, options?: { lengths?: Tensor | null | undefined; indices?: Tensor | null | undefined; offsets?: Tensor | null | undefined; axis?: Int | undefined; unsafe?: boolean | undefined; initial?: Scalar | null | undefined; out?: Tensor | undefined }): Tensor;
-  segmentReduce(data: Tensor, options: { reduce: string; lengths?: Tensor | null | undefined; indices?: Tensor | null | undefined; offsets?: Tensor | null | undefined; axis?: Int | undefined; unsafe?: boolean | undefined; initial?: Scalar | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::select.int(Tensor(a) self, int dim, SymInt index) -> Tensor(a) */
   select(input: Tensor, dim: Int, index: Int): Tensor;
   select(input: Tensor, options: { dim: Int; index: Int }): Tensor;

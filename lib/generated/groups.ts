@@ -236,9 +236,9 @@ export interface NnFunctions {
   replicationPad3d(input: Tensor, padding: IntOrInts, options?: { out?: Tensor | undefined }): Tensor;
   replicationPad3d(input: Tensor, options: { padding: IntOrInts; out?: Tensor | undefined }): Tensor;
   /** aten::rrelu_with_noise(Tensor self, Tensor(b!) noise, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? generator=None) -> Tensor */
-  rreluWithNoise(input: Tensor, noise: Tensor, options?: { lower?: Scalar | undefined; upper?: Scalar | undefined; training?: boolean | undefined; generator?: Generator | null | undefined; out?: Tensor | undefined }): Tensor;
-  rreluWithNoise(input: Tensor, noise: Tensor, lower: Scalar, options?: { upper?: Scalar | undefined; training?: boolean | undefined; generator?: Generator | null | undefined; out?: Tensor | undefined }): Tensor;
-  rreluWithNoise(input: Tensor, noise: Tensor, lower: Scalar, upper: Scalar, options?: { training?: boolean | undefined; generator?: Generator | null | undefined; out?: Tensor | undefined }): Tensor;
+  rreluWithNoise(input: Tensor, noise: Tensor, options?: { lower?: Scalar | undefined; upper?: Scalar | undefined; training?: boolean | undefined; generator?: Generator | null | undefined }): Tensor;
+  rreluWithNoise(input: Tensor, noise: Tensor, lower: Scalar, options?: { upper?: Scalar | undefined; training?: boolean | undefined; generator?: Generator | null | undefined }): Tensor;
+  rreluWithNoise(input: Tensor, noise: Tensor, lower: Scalar, upper: Scalar, options?: { training?: boolean | undefined; generator?: Generator | null | undefined }): Tensor;
   /** aten::rrelu_with_noise_(Tensor(a!) self, Tensor(b!) noise, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? generator=None) -> Tensor(a!) */
   rreluWithNoise_(input: Tensor, noise: Tensor, options?: { lower?: Scalar | undefined; upper?: Scalar | undefined; training?: boolean | undefined; generator?: Generator | null | undefined }): Tensor;
   rreluWithNoise_(input: Tensor, noise: Tensor, lower: Scalar, options?: { upper?: Scalar | undefined; training?: boolean | undefined; generator?: Generator | null | undefined }): Tensor;

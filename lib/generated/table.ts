@@ -901,7 +901,6 @@ narrow Tensor -
 narrow_copy ->out
 native_channel_shuffle -
 native_dropout ->out
-native_group_norm -
 native_layer_norm ->out
 native_norm ->out ScalarOpt_dim_dtype>ScalarOpt_dim_dtype_out
 ne Tensor>Tensor_out Scalar>Scalar_out
@@ -1000,7 +999,6 @@ scatter src>src_out reduce>reduce_out value>value_out value_reduce>value_reduce_
 scatter_add ->out
 scatter_reduce two>two_out
 searchsorted Tensor>Tensor_out Scalar>Scalar_out
-segment_reduce ->out
 select int
 select_copy int>int_out
 select_scatter ->out
@@ -1164,7 +1162,7 @@ relu6_ -
 replication_pad1d ->out
 replication_pad2d ->out
 replication_pad3d ->out
-rrelu_with_noise ->out
+rrelu_with_noise -
 rrelu_with_noise_ -
 scaled_dot_product_attention -
 silu ->out
