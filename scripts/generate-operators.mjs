@@ -56,8 +56,12 @@ const ARGUMENT_TYPES = {
 };
 const RETURN_TYPES = { ...ARGUMENT_TYPES, int: "number | bigint" };
 
+// A parameter that takes a tensor in one overload and a number in another.
+const EITHER = "Tensor | Scalar";
+const NUMERIC = ["Tensor", "Scalar", EITHER];
+
 function argumentType(argument) {
-  if (argument.union) return "Tensor | Scalar";
+  if (argument.type === EITHER) return EITHER;
   let type = ARGUMENT_TYPES[argument.base];
   if (argument.list) {
     if (argument.base === "int") type = argument.size > 0 ? "IntOrInts" : "Ints";
@@ -198,28 +202,30 @@ function merge(a, b, isMethod) {
     returnType(a.schema, isMethod) !== returnType(b.schema, isMethod)
   )
     return null;
-  if ((a.out?.arguments.filter(isOut).length ?? 0) !== (b.out?.arguments.filter(isOut).length ?? 0))
-    return null;
+  if (a.done || b.done) return null;
+  const [outs, otherOuts] = [a, b].map(({ out }) => out?.arguments.filter(isOut).length ?? 0);
+  // Where only one form writes to `out`, it stays beside the union.
+  const kept =
+    outs === otherOuts
+      ? []
+      : [a, b].filter(({ out }) => out !== null).map((one) => ({ ...one, done: true }));
   let differing = -1;
   for (const [at, argument] of first.entries()) {
     const other = second[at];
     if (argument.name !== other.name || argument.hasDefault !== other.hasDefault) return null;
-    if (argument.type === other.type && Boolean(argument.union) === Boolean(other.union)) continue;
-    const kinds = [argument, other].map(({ type, union }) => (union ? "both" : type));
-    const mergeable = kinds.every((kind) => ["Tensor", "Scalar", "both"].includes(kind));
+    if (argument.type === other.type) continue;
+    const mergeable = [argument.type, other.type].every((type) => NUMERIC.includes(type));
     if (!mergeable || differing >= 0 || (isMethod && argument.name === "self")) return null;
     differing = at;
   }
   const merged = first.map((argument, at) => ({
     ...argument,
     kwargOnly: argument.kwargOnly || second[at].kwargOnly,
-    ...(at === differing ? { base: "Tensor", union: true } : {}),
+    ...(at === differing ? { base: "Tensor", type: EITHER } : {}),
   }));
-  return {
-    schema: { ...a.schema, arguments: merged },
-    out: a.out,
-    texts: [...a.texts, ...b.texts],
-  };
+  const out = kept.length > 0 ? null : a.out;
+  const texts = [...a.texts, ...b.texts];
+  return [{ schema: { ...a.schema, arguments: merged }, out, texts }, ...kept];
 }
 
 function mergeAll(overloads, isMethod) {
@@ -230,7 +236,9 @@ function mergeAll(overloads, isMethod) {
       const merged = merge(result[at], current, isMethod);
       if (merged === null) continue;
       result.splice(at, 1);
-      current = merged;
+      const [union, ...kept] = merged;
+      result.push(...kept);
+      current = union;
       at = -1;
     }
     result.push(current);

@@ -664,14 +664,14 @@ export interface TorchFunctions {
   div(input: Tensor, other: Tensor | Scalar, options: { roundingMode: string | null; out?: Tensor | undefined }): Tensor;
   /** aten::divide.Tensor(Tensor self, Tensor other) -> Tensor */
   divide(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
+  /** aten::divide.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::divide.Scalar(Tensor self, Scalar other) -> Tensor */
+  divide(input: Tensor, other: Tensor | Scalar): Tensor;
   /** aten::divide.Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode) -> Tensor */
   divide(input: Tensor, other: Tensor, options: { roundingMode: string | null; out?: Tensor | undefined }): Tensor;
-  /** aten::divide.Scalar(Tensor self, Scalar other) -> Tensor */
-  divide(input: Tensor, other: Scalar): Tensor;
-  divide(input: Tensor, options: { other: Scalar }): Tensor;
-  /** aten::divide.Scalar_mode(Tensor self, Scalar other, *, str? rounding_mode) -> Tensor */
-  divide(input: Tensor, other: Scalar, options: { roundingMode: string | null }): Tensor;
-  divide(input: Tensor, options: { roundingMode: string | null; other: Scalar }): Tensor;
+  /** aten::divide.Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode) -> Tensor
+   * aten::divide.Scalar_mode(Tensor self, Scalar other, *, str? rounding_mode) -> Tensor */
+  divide(input: Tensor, other: Tensor | Scalar, options: { roundingMode: string | null }): Tensor;
   /** aten::dot(Tensor self, Tensor tensor) -> Tensor */
   dot(input: Tensor, tensor: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::dropout(Tensor input, float p, bool train) -> Tensor */
@@ -1468,9 +1468,9 @@ export interface TorchFunctions {
   multinomial(input: Tensor, options: { numSamples: Int; replacement?: boolean | undefined; generator?: Generator | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::multiply.Tensor(Tensor self, Tensor other) -> Tensor */
   multiply(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::multiply.Scalar(Tensor self, Scalar other) -> Tensor */
-  multiply(input: Tensor, other: Scalar): Tensor;
-  multiply(input: Tensor, options: { other: Scalar }): Tensor;
+  /** aten::multiply.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::multiply.Scalar(Tensor self, Scalar other) -> Tensor */
+  multiply(input: Tensor, other: Tensor | Scalar): Tensor;
   /** aten::mv(Tensor self, Tensor vec) -> Tensor */
   mv(input: Tensor, vec: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::mvlgamma(Tensor self, int p) -> Tensor */
@@ -2129,10 +2129,9 @@ export interface TorchFunctions {
   sub(input: Tensor, other: Tensor | Scalar, options?: { alpha?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::subtract.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor */
   subtract(input: Tensor, other: Tensor, options?: { alpha?: Scalar | undefined; out?: Tensor | undefined }): Tensor;
-  /** aten::subtract.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor */
-  subtract(input: Tensor, other: Scalar, options?: { alpha?: Scalar | undefined }): Tensor;
-  subtract(input: Tensor, other: Scalar, alpha: Scalar): Tensor;
-  subtract(input: Tensor, options: { other: Scalar; alpha?: Scalar | undefined }): Tensor;
+  /** aten::subtract.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor
+   * aten::subtract.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor */
+  subtract(input: Tensor, other: Tensor | Scalar, options?: { alpha?: Scalar | undefined }): Tensor;
   /** aten::sum(Tensor self, *, ScalarType? dtype=None) -> Tensor */
   sum(input: Tensor, options?: { dtype?: DType | null | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor */
@@ -2244,9 +2243,9 @@ export interface TorchFunctions {
   triuIndices(row: Int, options: TensorOptions & { col: Int; offset?: Int | undefined }): Tensor;
   /** aten::true_divide.Tensor(Tensor self, Tensor other) -> Tensor */
   trueDivide(input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::true_divide.Scalar(Tensor self, Scalar other) -> Tensor */
-  trueDivide(input: Tensor, other: Scalar): Tensor;
-  trueDivide(input: Tensor, options: { other: Scalar }): Tensor;
+  /** aten::true_divide.Tensor(Tensor self, Tensor other) -> Tensor
+   * aten::true_divide.Scalar(Tensor self, Scalar other) -> Tensor */
+  trueDivide(input: Tensor, other: Tensor | Scalar): Tensor;
   /** aten::trunc(Tensor self) -> Tensor */
   trunc(input: Tensor, options?: { out?: Tensor | undefined }): Tensor;
   /** aten::trunc_(Tensor(a!) self) -> Tensor(a!) */
@@ -2336,14 +2335,11 @@ export interface TorchFunctions {
   where(condition: Tensor): Tensor[];
   /** aten::where.self(Tensor condition, Tensor self, Tensor other) -> Tensor */
   where(condition: Tensor, input: Tensor, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
-  /** aten::where.ScalarOther(Tensor condition, Tensor self, Scalar other) -> Tensor */
-  where(condition: Tensor, input: Tensor, other: Scalar): Tensor;
-  where(condition: Tensor, input: Tensor, options: { other: Scalar }): Tensor;
-  /** aten::where.ScalarSelf(Tensor condition, Scalar self, Tensor other) -> Tensor
+  /** aten::where.self(Tensor condition, Tensor self, Tensor other) -> Tensor
+   * aten::where.ScalarSelf(Tensor condition, Scalar self, Tensor other) -> Tensor
+   * aten::where.ScalarOther(Tensor condition, Tensor self, Scalar other) -> Tensor
    * aten::where.Scalar(Tensor condition, Scalar self, Scalar other) -> Tensor */
-  where(condition: Tensor, input: Scalar, other: Tensor | Scalar): Tensor;
-  where(condition: Tensor, options: { self: Scalar; other: Tensor | Scalar }): Tensor;
-  where(condition: Tensor, input: Scalar, options: { other: Tensor | Scalar }): Tensor;
+  where(condition: Tensor, input: Tensor | Scalar, other: Tensor | Scalar): Tensor;
   /** aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor
    * aten::xlogy.Scalar_Self(Scalar self, Tensor other) -> Tensor */
   xlogy(input: Tensor | Scalar, other: Tensor, options?: { out?: Tensor | undefined }): Tensor;
