@@ -95,17 +95,17 @@ export async function train(
 
   // The model and its optimizer
   torch.manualSeed(seed);
-  const model = buildModel(settings, tokenizer.vocabSize, device);
-  const optimizer = buildOptimizer(settings, model);
+  using model = buildModel(settings, tokenizer.vocabSize, device);
+  using optimizer = buildOptimizer(settings, model);
   const trained = { model, optimizer, loader, device };
 
   // Everything is in order: begin to write, or go back to where the run was interrupted
-  prepareRunFolder(folder, existing);
+  using _lock = prepareRunFolder(folder, existing);
   const restored = resumed ? restoreLatest(folder, trained, emit) : null;
   const progress = restored?.progress ?? beginning();
   const { schedule, lr } = scheduleAt(progress.step, optimizer, settings, plan);
   describeRun(run, text, model, plan, device);
-  const recorder = new Recorder({
+  using recorder = new Recorder({
     ...{ path: folder.metrics, model, device, plan, tokensPerStep, progress, lr },
     meter: restored?.meter ?? null,
   });
@@ -185,10 +185,6 @@ export async function train(
     if (progress.evaluatedAt >= 0) writeReport([folder.path], folder.report);
   } catch (error) {
     throw withWayOn(error, folder.checkpoints);
-  } finally {
-    recorder.dispose();
-    optimizer.dispose();
-    model.dispose();
   }
 
   const { step, best, seconds } = progress;

@@ -165,7 +165,7 @@ export class TextReporter {
       ? Math.max(20, (this.#out.columns || 80) - 6)
       : Number.POSITIVE_INFINITY;
     const lines = whole.split("\n").flatMap((line) => folded(printable(line), width));
-    return `${lines.map((line) => this.#style.dim(`  │ ${line}`)).join("\n")}\n`;
+    return `${lines.map((line) => this.#style.dim(`  │ ${line}`.trimEnd())).join("\n")}\n`;
   }
 
   #ending(result: TrainResult): string {

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { UsageError } from "../config/usage-error.js";
 import { systemCode, writing } from "./failure.js";
+import { lockRun } from "./lock.js";
 
 /** Everything a run writes, by name. */
 const OWN_NAMES = [
@@ -90,17 +91,25 @@ export function checkRunFolder(path: string, existing: ExistingRun): RunFolder {
 }
 
 /**
- * Makes a run's folder ready to be written to; with `overwrite`, removes the files of the run before.
- * @throws WaveGPTError ERR_WAVEGPT_WRITE
+ * Makes a run's folder ready to be written to, by this process alone; with `overwrite`, removes the files
+ * of the run before.
+ * @returns what gives the folder free again when it is disposed of
+ * @throws UsageError where another process writes to it; WaveGPTError ERR_WAVEGPT_WRITE
  */
-export function prepareRunFolder(folder: RunFolder, existing: ExistingRun): void {
-  if (existing === "overwrite") {
-    for (const name of OWN_NAMES) {
-      const own = join(folder.path, name);
-      writing(own, () => rmSync(own, { recursive: true, force: true }));
+export function prepareRunFolder(folder: RunFolder, existing: ExistingRun): Disposable {
+  prepareFolder(folder.path);
+  const lock = lockRun(folder.path);
+  try {
+    const old = existing === "overwrite" ? OWN_NAMES : [];
+    for (const path of old.map((name) => join(folder.path, name))) {
+      writing(path, () => rmSync(path, { recursive: true, force: true }));
     }
+    prepareFolder(folder.checkpoints);
+  } catch (error) {
+    lock[Symbol.dispose]();
+    throw error;
   }
-  writing(folder.path, () => mkdirSync(folder.checkpoints, { recursive: true }));
+  return lock;
 }
 
 /** Whether `path` is a folder with a run in it. */

@@ -76,7 +76,7 @@ export class Recorder {
     return this.#meter.state();
   }
 
-  dispose(): void {
+  [Symbol.dispose](): void {
     this.#file.close();
     this.#meter.dispose();
   }

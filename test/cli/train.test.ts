@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { listCheckpoints } from "../../src/run/checkpoints.js";
@@ -82,6 +82,22 @@ describe("wavegpt train", () => {
     expect(readFileSync(join(out, "metrics.jsonl"), "utf8")).toBe(before);
     expect((await run(training(out, "--steps", "3", "--overwrite"))).status).toBe(0);
     expect(listCheckpoints(join(out, "checkpoints")).map(({ step }) => step)).toEqual([3]);
+  });
+
+  it("does not write to a run that another process is training", async () => {
+    const out = newFolder();
+    const running = start(training(out, "--steps", "100000"));
+    await running.until(/^step +5 {2}loss/m);
+    for (const flags of [["--resume", out], training(out, "--overwrite").slice(1)]) {
+      const { status, stderr } = await run(["train", ...flags]);
+      expect(stderr).toContain(`process ${running.child.pid} is training in ${out}`);
+      expect(status).toBe(2);
+    }
+    running.child.kill("SIGKILL");
+    await running.finished;
+    // The lock of the dead is no hindrance.
+    expect((await run(training(out, "--overwrite", "--steps", "1"))).status).toBe(0);
+    expect(existsSync(join(out, ".lock"))).toBe(false);
   });
 
   it("names a device that is not here", async () => {
