@@ -1,7 +1,7 @@
 import { autocast, autocastGuard, getAutocastDtype, isAutocastEnabled } from "./amp.js";
 import { backward, grad } from "./autograd.js";
+import { cuda, mps } from "./backends.js";
 import { fromTypedArray, tensor } from "./creation.js";
-import { cuda, mps } from "./devices.js";
 import { DTYPES, finfo, iinfo } from "./dtype.js";
 import { einsum, full, isTensor, nonzero, numel, unique, uniqueConsecutive } from "./functions.js";
 import type { TorchFunctions } from "./generated/functions.js";

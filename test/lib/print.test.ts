@@ -2,7 +2,7 @@ import path from "node:path";
 import { inspect } from "node:util";
 import { afterEach, describe, expect, test } from "vitest";
 import { torch } from "../../lib/index.js";
-import { toExponential, toFixed } from "../../lib/print.js";
+import { toExponential, toFixed } from "../../lib/number-format.js";
 import { python, pythonFile } from "../python.js";
 import { type RecordedTensor, tensorOf } from "./replay.js";
 
