@@ -3,6 +3,7 @@ import { optim, torch } from "../../lib/index.js";
 import type { Settings } from "../config/settings.js";
 import { UsageError } from "../config/usage-error.js";
 import { createModel, type LanguageModel, pretrainedConfig } from "../model/index.js";
+import { writeFileAtomic } from "../run/atomic.js";
 import { type CheckpointFolder, clearCheckpoints, listCheckpoints } from "../run/checkpoints.js";
 import { writeRunConfig } from "../run/config.js";
 import type { RunFolder } from "../run/folder.js";
@@ -66,7 +67,7 @@ export function describeRun(
   plan: Plan,
   device: string,
 ): void {
-  text.tokenizer.save(folder.tokenizer);
+  writeFileAtomic(folder.tokenizer, `${JSON.stringify(text.tokenizer)}\n`);
   writeRunConfig(folder.config, pretrainedConfig(model), {
     preset,
     settings,
