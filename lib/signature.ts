@@ -32,6 +32,7 @@ export function isComplexNumber(value: object): boolean {
 /** Whether a value is an object of options: a plain one, and no complex number. */
 export function isOptions(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null) return false;
+  if (value instanceof Tensor || Array.isArray(value)) return false;
   const prototype = Object.getPrototypeOf(value);
   return (prototype === Object.prototype || prototype === null) && !isComplexNumber(value);
 }
@@ -78,6 +79,19 @@ function convertOne(parameter: Parameter, value: unknown): unknown {
   }
 }
 
+/** Sizes and dimensions, the most common lists, go to the binding as they are. */
+function areInts(parameter: Parameter, values: readonly unknown[]): boolean {
+  for (let at = 0; at < values.length; at += 1) {
+    const value = values[at];
+    const fits =
+      (typeof value === "number" && Number.isInteger(value)) ||
+      typeof value === "bigint" ||
+      (value === null && parameter.elementOptional);
+    if (!fits) return false;
+  }
+  return true;
+}
+
 /** A value in the form that the binding takes, or `MISMATCH`. */
 export function convert(parameter: Parameter, value: unknown): unknown {
   if (value === null) return parameter.optional ? null : MISMATCH;
@@ -88,6 +102,7 @@ export function convert(parameter: Parameter, value: unknown): unknown {
       ? convertOne(parameter, value)
       : MISMATCH;
   }
+  if (parameter.base === "int") return areInts(parameter, value) ? value : MISMATCH;
   const converted = new Array<unknown>(value.length);
   for (let at = 0; at < value.length; at += 1) {
     const element: unknown = value[at];
@@ -127,6 +142,14 @@ export function expectation(parameter: Parameter): string {
   return parameter.optional ? `${text} or null` : text;
 }
 
+/**
+ * The same text as V8 keeps it for literals and property names. The binding's strings are not, and comparing those takes
+ * a call where comparing these takes one instruction.
+ */
+function interned<T extends string>(text: T): T {
+  return Object.keys({ [text]: null })[0] as T;
+}
+
 enum ReturnKind {
   Nothing,
   Tensor,
@@ -153,7 +176,9 @@ export class Operator {
     this.fullName = schema.overload === "" ? schema.name : `${schema.name}.${schema.overload}`;
     this.parameters = schema.arguments.map((argument, index) => ({
       ...argument,
-      key: camelCase(argument.name),
+      name: interned(argument.name),
+      base: interned(argument.base),
+      key: interned(camelCase(argument.name)),
       index,
     }));
     const [first] = schema.returns;
