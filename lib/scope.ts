@@ -4,6 +4,9 @@ import { ownership, releaseWhenCollected } from "./ownership.js";
 import { requireSynchronous } from "./synchronous.js";
 import { Tensor } from "./tensor.js";
 
+/** The open scopes, innermost last. */
+const open: Scope[] = [];
+
 /**
  * Owns the tensors made while it is the innermost open scope, and frees them in one native call when it is closed.
  * Scopes close in reverse order of opening: `using scope = torch.scope()` does so by itself.
@@ -11,26 +14,26 @@ import { Tensor } from "./tensor.js";
 export class Scope {
   /** 1 for an outermost scope. */
   readonly depth: number;
-  private open = true;
 
   constructor() {
     this.depth = binding.openScope();
     ownership.depth = this.depth;
+    open.push(this);
   }
 
   /** Frees the scope's tensors; returns how many. Throws `ERR_WAVEGPT_SCOPE` where an inner scope is still open. */
   close(): number {
-    if (!this.open) return 0;
-    if (binding.scopeDepth() !== this.depth) {
+    if (open[this.depth - 1] !== this) return 0; // closed before
+    if (open.length !== this.depth) {
       throw new WaveGPTError(
         "ERR_WAVEGPT_SCOPE",
-        `scope closed out of order: scope ${this.depth} was closed while the innermost open scope is ${binding.scopeDepth()}`,
+        `scope closed out of order: scope ${this.depth} was closed while the innermost open scope is ${open.length}`,
         { operator: "Scope.close" },
       );
     }
     const freed = binding.closeScope(this.depth);
-    this.open = false;
-    ownership.depth = this.depth - 1;
+    open.pop();
+    ownership.depth = open.length;
     return freed;
   }
 
@@ -61,17 +64,18 @@ export function tidy<T>(run: () => T): T {
   const own = new Scope();
   try {
     const result = requireSynchronous("torch.tidy", run());
-    if (binding.scopeDepth() === own.depth) moveOut(result, own.depth);
+    closeInner(own);
+    moveOut(result, own.depth);
     return result;
   } finally {
-    closeWith(own);
+    closeInner(own);
+    own.close();
   }
 }
 
-/** Closes a scope and those that an exception, or a forgotten close, left open in it. */
-function closeWith(own: Scope): void {
-  for (let depth = binding.scopeDepth(); depth > own.depth; depth -= 1) binding.closeScope(depth);
-  own.close();
+/** Closes the scopes that were left open in a scope. */
+function closeInner(own: Scope): void {
+  while (open.length > own.depth) open.at(-1)!.close();
 }
 
 function moveOut(value: unknown, depth: number, seen?: Set<object>): void {

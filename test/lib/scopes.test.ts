@@ -56,6 +56,20 @@ describe("scopes", () => {
     expect(torch.scopeDepth()).toBe(0);
   });
 
+  test("left open in tidy are closed with it, and closing them later closes no other", () => {
+    const before = live();
+    let forgotten: { close(): number } | undefined;
+    torch.tidy(() => {
+      forgotten = torch.scope();
+      torch.ones([2]);
+    });
+    expect([live(), torch.scopeDepth()]).toEqual([before, 0]);
+    const scope = torch.scope();
+    torch.ones([2]);
+    expect([forgotten!.close(), torch.scopeDepth()]).toEqual([0, 1]);
+    expect(scope.close()).toBe(1);
+  });
+
   test("do not own gradients, kept tensors or tensors from outside", () => {
     const weight = torch.ones([3], { requiresGrad: true });
     const scope = torch.scope();
