@@ -3,7 +3,7 @@ import type { Settings } from "../config/settings.js";
 import type { Plan } from "./plan.js";
 
 /** The learning-rate schedule of a run, at its beginning; it sets the optimizer's first rate. */
-function createSchedule(
+export function createSchedule(
   optimizer: optim.Optimizer,
   settings: Settings,
   plan: Plan,

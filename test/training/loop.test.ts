@@ -166,26 +166,6 @@ describe("a run", () => {
       /is not UTF-8 text/,
     );
   });
-
-  it("leaves no tensor behind", async () => {
-    await train(tinySettings(data, { steps: 2 }), { out: newFolder() });
-    const before = torch.memory();
-    await train(tinySettings(data, { steps: 12 }), { out: newFolder() });
-    expect(torch.memory().handles).toBe(before.handles);
-  });
-
-  it("has flat memory from step to step, evaluations, samples and checkpoints included", async () => {
-    const seen: { handles: number; bytes: number }[] = [];
-    await train(tinySettings(data, { steps: 60 }), {
-      out: newFolder(),
-      onEvent: (event) => {
-        if (event.type === "step" && event.step >= 10) seen.push(torch.memory());
-      },
-    });
-    expect(seen.length).toBe(51);
-    expect(new Set(seen.map(({ handles }) => handles)).size).toBe(1);
-    expect(new Set(seen.map(({ bytes }) => bytes)).size).toBe(1);
-  });
 });
 
 describe("learning rates as logged, step by step", () => {
