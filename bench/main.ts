@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { describeMachine, machine } from "./machine.js";
 import { type BenchOptions, readOptions, USAGE } from "./options.js";
 import { formatOverhead, measureOverhead } from "./overhead/bench.js";
+import { formatProfile, profileStep } from "./profile/bench.js";
 import { formatSteps, measureSteps } from "./step/bench.js";
 
 async function bench(options: BenchOptions): Promise<void> {
@@ -17,6 +18,11 @@ async function bench(options: BenchOptions): Promise<void> {
     const step = await measureSteps(options);
     report.step = step;
     console.log(`${formatSteps(step)}\n`);
+  }
+  if (options.parts.includes("profile")) {
+    const profile = await profileStep(options);
+    report.profile = profile;
+    console.log(`${formatProfile(profile)}\n`);
   }
   if (options.json !== null) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
 }

@@ -29,7 +29,8 @@ Options
   --quick       few and short rounds, to see that everything runs
   --rounds N    how many times each side has its turn
   --threads N   CPU threads of each side in training steps (default: all, ${availableParallelism()} here)
-  --only TEXT   measure only what has TEXT in its name
+  --only TEXT   measure only this: part of an operator's call ("add"), or words of a
+                training's name ("wavegpt", "gpt bfloat16")
   --json FILE   write all measurements to FILE
   --help
 `;

@@ -48,6 +48,10 @@ export class Worker {
     });
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   /** One of this package's own workers, `build/bench/bench/FILE`. */
   static node(name: string, file: string, environment: Readonly<Record<string, string>>): Worker {
     const script = fileURLToPath(new URL(`../${file}`, import.meta.url));

@@ -2,7 +2,7 @@ import type { BenchOptions } from "../options.js";
 import { formatSpread, ratiosOf, type Spread, spreadOf } from "../pairs/spread.js";
 import { takeTurns } from "../pairs/turns.js";
 import { table } from "../table.js";
-import { CONFIGURATIONS, type Configuration } from "./configurations.js";
+import { CONFIGURATIONS, type Configuration, isNamed } from "./configurations.js";
 import { type Prepared, prepare, SIDES, type Side, TOLERANCE, type Versions } from "./sides.js";
 
 interface Memory {
@@ -93,7 +93,7 @@ export async function measureSteps(options: BenchOptions): Promise<StepReport> {
   const results: StepResult[] = [];
   let versions: Versions | null = null;
   for (const configuration of CONFIGURATIONS) {
-    if (!configuration.name.includes(options.only)) continue;
+    if (!isNamed(configuration, options.only)) continue;
     process.stderr.write(`${configuration.name} ...\n`);
     const measured = await measure(configuration, options);
     versions = measured.versions;

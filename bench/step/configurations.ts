@@ -15,3 +15,9 @@ export const CONFIGURATIONS: readonly Configuration[] = (["gpt", "wavegpt"] as c
       settings: resolveSettings({ preset: "shakespeare", settings: { model, dtype } }).settings,
     })),
 );
+
+/** Whether each word of `only` is one of the configuration's name: `"gpt"` is not meant to find WaveGPT. */
+export function isNamed({ name }: Configuration, only: string): boolean {
+  const words = name.split(" ");
+  return only.split(" ").every((word) => word === "" || words.includes(word));
+}

@@ -52,7 +52,8 @@ interface Their {
   readonly parameters: number;
 }
 
-function writeTokens(file: string): void {
+/** A text for all sides. */
+export function writeTokens(file: string): void {
   const random = new Random(0);
   writeFileSync(
     file,
@@ -68,6 +69,7 @@ function writeTokens(file: string): void {
 export async function prepare(
   { name, settings }: Configuration,
   threads: number,
+  against: readonly Exclude<Side, "TypeScript">[] = ["PyTorch eager", "torch.compile"],
 ): Promise<Prepared> {
   const folder = mkdtempSync(path.join(tmpdir(), "wavegpt-bench-"));
   const file = (base: string) => path.join(folder, base);
@@ -102,7 +104,7 @@ export async function prepare(
     };
     let versions: Versions | null = null;
     let difference = 0;
-    for (const side of ["PyTorch eager", "torch.compile"] as const) {
+    for (const side of against) {
       const worker = Worker.python(side, "step.py", environment);
       workers.set(side, worker);
       const their = await worker.ask<Their>("prepare", {

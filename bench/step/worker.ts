@@ -1,20 +1,12 @@
 import { torch } from "../../lib/index.js";
-import type { Settings } from "../../src/config/settings.js";
 import { answer } from "../pairs/answer.js";
 import { peakMemory, resetPeakMemory } from "../pairs/memory.js";
 import { Training } from "./training.js";
+import type { Given } from "./worker-messages.js";
 
 const libraries = peakMemory();
 let training: Training;
 let weights: string;
-
-interface Given {
-  readonly settings: Settings;
-  readonly tokens: string;
-  /** File of the first weights. */
-  readonly weights: string;
-  readonly threads: number;
-}
 
 await answer({
   prepare: (given: Given) => {
