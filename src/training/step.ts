@@ -1,4 +1,4 @@
-import { nn, type optim, type Tensor } from "../../lib/index.js";
+import { nn, type optim, type Tensor, torch } from "../../lib/index.js";
 import { type Batch, IGNORED_TARGET } from "../data/index.js";
 import type { LanguageModel } from "../model/index.js";
 import type { Precision } from "./precision.js";
@@ -54,13 +54,16 @@ export function trainStep(
   optimizer.zeroGrad();
   let total: Tensor | null = null;
   for (const { part, share } of parts(batch, accumulate)) {
-    const mean = precision(
-      () =>
-        model.forward(part.x, {
-          previous: part.previous,
-          previousMask: part.previousMask,
-          targets: part.y,
-        }).loss,
+    // What the forward pass made and backward does not need is freed before backward takes its memory.
+    const mean = torch.tidy(() =>
+      precision(
+        () =>
+          model.forward(part.x, {
+            previous: part.previous,
+            previousMask: part.previousMask,
+            targets: part.y,
+          }).loss,
+      ),
     );
     const loss = share === null ? mean : mean.mul(share);
     loss.backward();
