@@ -81,7 +81,20 @@ function makeSlice(start: number | null, stop: number | null, step: number): Sli
   return new Slice(start, stop, step);
 }
 
+/** A program writes few different ones, and reading one takes as long as half a slice. */
+const parsedSlices = new Map<string, Slice>();
+const PARSED_SLICES_KEPT = 1000;
+
 function parseSlice(text: string): Slice {
+  let parsed = parsedSlices.get(text);
+  if (parsed === undefined) {
+    parsed = readSlice(text);
+    if (parsedSlices.size < PARSED_SLICES_KEPT) parsedSlices.set(text, parsed);
+  }
+  return parsed;
+}
+
+function readSlice(text: string): Slice {
   const match = /^\s*([+-]?\d*)\s*:\s*([+-]?\d*)\s*(?::\s*([+-]?\d*)\s*)?$/.exec(text);
   const bound = (part: string | undefined) =>
     part === undefined || part === "" ? null : Number(part);
@@ -188,7 +201,12 @@ function plan(tensor: Tensor, indices: readonly Index[]): Plan {
 function follow(tensor: Tensor, indices: readonly Index[], made: Handle[]): Plan {
   const items = indices.map((index) => itemOf(index, made));
   const ndim = tensor.ndim;
-  const named = items.reduce<number>((sum, item) => sum + consumed(item), 0);
+  let named = 0;
+  let ellipses = 0;
+  for (const item of items) {
+    named += consumed(item);
+    if (item === ellipsis) ellipses += 1;
+  }
   if (named > ndim) {
     throw new WaveGPTError(
       "ERR_WAVEGPT_INDEX",
@@ -196,7 +214,7 @@ function follow(tensor: Tensor, indices: readonly Index[], made: Handle[]): Plan
       { operator: "index" },
     );
   }
-  if (items.filter((item) => item === ellipsis).length > 1) {
+  if (ellipses > 1) {
     throw new WaveGPTError("ERR_WAVEGPT_INDEX", 'index: only one "..." may be given', {
       operator: "index",
     });
