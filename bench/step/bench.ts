@@ -132,7 +132,7 @@ export function formatSteps({ threads, versions, results }: StepReport): string 
   return [
     `## Training step\n`,
     `The \`shakespeare\` preset: batches of 32 blocks of 64 tokens, C 128, 4 heads, 4 layers, dropout 0.2, fused AdamW; ${results.map(({ name, parameters }) => `${name} ${parameters} parameters`).join(", ")}.`,
-    `Both sides on ${threads} threads, libtorch ${versions.libtorch} in both, Python ${versions.python}. ${results[0]!.rounds} rounds of ${results[0]!.stepsPerRound} or more steps in turns.`,
+    `All sides on ${threads} threads (OMP_WAIT_POLICY ${process.env.OMP_WAIT_POLICY ?? "not set"}), libtorch ${versions.libtorch} in both, Python ${versions.python}. ${results[0]!.rounds} rounds of ${results[0]!.stepsPerRound} or more steps in turns.`,
     `Checked first: from the same weights, without dropout, all sides have the same losses over 5 steps (largest difference ${difference.toExponential(1)}; allowed ${TOLERANCE.float32} in float32, ${TOLERANCE.bfloat16} in bfloat16).`,
     `Median (quartiles); ratio: TypeScript's time as a share of the side's, by round. Memory: peak while training, and with nothing but the libraries loaded.\n`,
     table(
