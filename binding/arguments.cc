@@ -150,15 +150,11 @@ bool IsSingleFor(napi_env env, napi_value value, const OperatorArgument& argumen
          (type == napi_number || type == napi_bigint || type == napi_boolean);
 }
 
-template <typename Element, typename Read>
-c10::IValue ReadTypedList(napi_env env, napi_value value, uint32_t length, Read read) {
+template <typename Element, typename Next, typename Read>
+c10::IValue ReadTypedList(size_t length, Next next, Read read) {
   c10::List<Element> list;
   list.reserve(length);
-  for (uint32_t at = 0; at < length; ++at) {
-    napi_value element;
-    Check(env, napi_get_element(env, value, at, &element));
-    list.push_back(read(element));
-  }
+  for (size_t at = 0; at < length; ++at) list.push_back(read(next(at)));
   return list;
 }
 
@@ -181,53 +177,62 @@ c10::TypePtr ElementType(Base base) {
   }
 }
 
-c10::IValue ReadList(napi_env env, Environment* environment, napi_value value, const Operator& op,
-                     const OperatorArgument& argument) {
-  if (IsSingleFor(env, value, argument)) {
-    c10::impl::GenericList list(ElementType(argument.type.base));
-    for (int32_t at = 0; at < argument.size; ++at) {
-      list.push_back(ReadElement(env, environment, value, op, argument));
-    }
-    return list;
-  }
-  bool is_array = false;
-  if (napi_is_array(env, value, &is_array) != napi_ok || !is_array) {
-    ThrowType(env, op, argument, value);
-  }
-  uint32_t length;
-  Check(env, napi_get_array_length(env, value, &length));
-  if (argument.type.base == Base::kTensor && argument.type.element_optional) {
+// `next(at)` is the element at a place.
+template <typename Next>
+c10::IValue ReadElements(napi_env env, Environment* environment, size_t length, Next next,
+                         const Operator& op, const OperatorArgument& argument) {
+  const ArgumentType& type = argument.type;
+  if (type.base == Base::kTensor && type.element_optional) {
     return ReadTypedList<std::optional<at::Tensor>>(
-        env, value, length, [&](napi_value element) -> std::optional<at::Tensor> {
+        length, next, [&](napi_value element) -> std::optional<at::Tensor> {
           if (IsNullish(env, element)) return std::nullopt;
           return ReadTensor(env, environment, element, op.full_name, argument.name);
         });
   }
-  if (argument.type.base == Base::kTensor) {
-    return ReadTypedList<at::Tensor>(env, value, length, [&](napi_value element) {
+  if (type.base == Base::kTensor) {
+    return ReadTypedList<at::Tensor>(length, next, [&](napi_value element) {
       return ReadTensor(env, environment, element, op.full_name, argument.name);
     });
   }
-  if (argument.type.base == Base::kInt && !argument.type.element_optional) {
-    return ReadTypedList<int64_t>(env, value, length, [&](napi_value element) {
-      return ReadInt(env, element, op, argument);
-    });
+  if (type.base == Base::kInt && !type.element_optional) {
+    return ReadTypedList<int64_t>(
+        length, next, [&](napi_value element) { return ReadInt(env, element, op, argument); });
   }
-  if (argument.type.base == Base::kUnsupported) ThrowType(env, op, argument, value);
-  c10::TypePtr element_type = ElementType(argument.type.base);
-  if (argument.type.element_optional) element_type = c10::OptionalType::create(element_type);
+  c10::TypePtr element_type = ElementType(type.base);
+  if (type.element_optional) element_type = c10::OptionalType::create(element_type);
   c10::impl::GenericList list(element_type);
   list.reserve(length);
-  for (uint32_t at = 0; at < length; ++at) {
-    napi_value element;
-    Check(env, napi_get_element(env, value, at, &element));
-    if (argument.type.element_optional && IsNullish(env, element)) {
+  for (size_t at = 0; at < length; ++at) {
+    napi_value element = next(at);
+    if (type.element_optional && IsNullish(env, element)) {
       list.push_back(c10::IValue());
     } else {
       list.push_back(ReadElement(env, environment, element, op, argument));
     }
   }
   return list;
+}
+
+c10::IValue ReadList(napi_env env, Environment* environment, napi_value value, const Operator& op,
+                     const OperatorArgument& argument) {
+  if (IsSingleFor(env, value, argument)) {
+    return ReadElements(
+        env, environment, static_cast<size_t>(argument.size), [&](size_t) { return value; }, op,
+        argument);
+  }
+  bool is_array = false;
+  if (argument.type.base == Base::kUnsupported || napi_is_array(env, value, &is_array) != napi_ok ||
+      !is_array) {
+    ThrowType(env, op, argument, value);
+  }
+  uint32_t length;
+  Check(env, napi_get_array_length(env, value, &length));
+  auto next = [&](size_t at) {
+    napi_value element;
+    Check(env, napi_get_element(env, value, static_cast<uint32_t>(at), &element));
+    return element;
+  };
+  return ReadElements(env, environment, length, next, op, argument);
 }
 
 }  // namespace
@@ -237,6 +242,13 @@ c10::IValue ReadArgument(napi_env env, Environment* environment, napi_value valu
   if (argument.type.optional && IsNullish(env, value)) return c10::IValue();
   if (argument.type.list) return ReadList(env, environment, value, op, argument);
   return ReadElement(env, environment, value, op, argument);
+}
+
+c10::IValue ReadFlatList(napi_env env, Environment* environment, const napi_value* values,
+                         size_t length, const Operator& op, const OperatorArgument& argument) {
+  if (argument.type.base == Base::kUnsupported) ThrowType(env, op, argument, nullptr);
+  return ReadElements(
+      env, environment, length, [values](size_t at) { return values[at]; }, op, argument);
 }
 
 napi_value WriteResult(napi_env env, Environment* environment, c10::IValue& value) {

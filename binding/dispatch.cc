@@ -98,41 +98,82 @@ napi_value findOperator(Call& call) {
   return DescribeOperator(call, *operators[id], id);
 }
 
+[[noreturn]] void ThrowTooMany(const Operator& op, size_t given) {
+  throw BindingError("ERR_WAVEGPT_ARGUMENT",
+                     op.full_name + ": expected at most " + std::to_string(op.arguments.size()) +
+                         " arguments, got " + std::to_string(given),
+                     op.full_name);
+}
+
+bool IsUndefined(napi_env env, napi_value value) {
+  napi_valuetype type;
+  return napi_typeof(env, value, &type) != napi_ok || type == napi_undefined;
+}
+
+void PushDefault(const Operator& op, size_t at, torch::jit::Stack& stack) {
+  const OperatorArgument& argument = op.arguments[at];
+  if (!argument.has_default) {
+    ThrowArgument(op.full_name, argument.name,
+                  "a value (" + op.handle.schema().arguments()[at].real_type()->str() + ")",
+                  "nothing");
+  }
+  stack.push_back(argument.default_value);
+}
+
+// What is most common, without the checks that others need: a live tensor.
+bool PushTensor(napi_env env, Environment* environment, const OperatorArgument& argument,
+                napi_value value, torch::jit::Stack& stack) {
+  double handle;
+  if (argument.type.base != Base::kTensor || argument.type.list ||
+      napi_get_value_double(env, value, &handle) != napi_ok) {
+    return false;
+  }
+  const at::Tensor* tensor = environment->Find(handle);
+  if (tensor) stack.emplace_back(*tensor);
+  return tensor != nullptr;
+}
+
 void PushArguments(napi_env env, Environment* environment, const Operator& op, size_t given,
                    const napi_value* values, torch::jit::Stack& stack) {
-  size_t count = op.arguments.size();
-  if (given > count) {
-    throw BindingError("ERR_WAVEGPT_ARGUMENT",
-                       op.full_name + ": expected at most " + std::to_string(count) +
-                           " arguments, got " + std::to_string(given),
-                       op.full_name);
-  }
-  for (size_t at = 0; at < count; ++at) {
+  if (given > op.arguments.size()) ThrowTooMany(op, given);
+  for (size_t at = 0; at < op.arguments.size(); ++at) {
     const OperatorArgument& argument = op.arguments[at];
-    bool absent = at >= given;
-    // First what is most common: a live tensor.
-    double handle;
-    if (!absent && argument.type.base == Base::kTensor && !argument.type.list &&
-        napi_get_value_double(env, values[at], &handle) == napi_ok) {
-      if (const at::Tensor* tensor = environment->Find(handle)) {
-        stack.emplace_back(*tensor);
-        continue;
-      }
-    }
-    if (!absent) {
-      napi_valuetype type;
-      absent = napi_typeof(env, values[at], &type) != napi_ok || type == napi_undefined;
-    }
-    if (!absent) {
-      stack.push_back(ReadArgument(env, environment, values[at], op, argument));
-    } else if (argument.has_default) {
-      stack.push_back(argument.default_value);
+    if (at < given && PushTensor(env, environment, argument, values[at], stack)) continue;
+    if (at >= given || IsUndefined(env, values[at])) {
+      PushDefault(op, at, stack);
     } else {
-      ThrowArgument(op.full_name, argument.name,
-                    "a value (" + op.handle.schema().arguments()[at].real_type()->str() + ")",
-                    "nothing");
+      stack.push_back(ReadArgument(env, environment, values[at], op, argument));
     }
   }
+}
+
+// As above, but where a list is expected a number says how many of the values behind it are its
+// elements: reading an array's elements costs more than many an operator.
+void PushFlatArguments(napi_env env, Environment* environment, const Operator& op, size_t given,
+                       const napi_value* values, torch::jit::Stack& stack) {
+  size_t next = 0;
+  for (size_t at = 0; at < op.arguments.size(); ++at) {
+    const OperatorArgument& argument = op.arguments[at];
+    double length;
+    if (next < given && PushTensor(env, environment, argument, values[next], stack)) {
+      ++next;
+    } else if (next >= given || IsUndefined(env, values[next])) {
+      ++next;
+      PushDefault(op, at, stack);
+    } else if (argument.type.list && napi_get_value_double(env, values[next], &length) == napi_ok) {
+      ++next;
+      if (!(length >= 0 && length <= static_cast<double>(given - next))) {
+        ThrowArgument(op.full_name, argument.name, "a length of the values that follow",
+                      std::to_string(length));
+      }
+      size_t count = static_cast<size_t>(length);
+      stack.push_back(ReadFlatList(env, environment, values + next, count, op, argument));
+      next += count;
+    } else {
+      stack.push_back(ReadArgument(env, environment, values[next++], op, argument));
+    }
+  }
+  if (next < given) ThrowTooMany(op, op.arguments.size() + given - next);
 }
 
 napi_value WriteResults(napi_env env, Environment* environment, const Operator& op,
@@ -154,6 +195,7 @@ napi_value WriteResults(napi_env env, Environment* environment, const Operator& 
 }
 
 // Not a Call: this is the hot path, and takes more arguments.
+template <auto Push>
 napi_value CallOperator(napi_env env, napi_callback_info info) {
   const Operator* op = nullptr;
   try {
@@ -184,7 +226,7 @@ napi_value CallOperator(napi_env env, napi_callback_info info) {
     // Taken while in use: reading an array's elements may run a getter that calls another operator.
     torch::jit::Stack stack = std::move(environment->stack);
     stack.clear();
-    PushArguments(env, environment, *op, given - 1, values + 1, stack);
+    Push(env, environment, *op, given - 1, values + 1, stack);
     if (!op->exclusive_outs.empty()) CheckExclusiveOuts(*op, stack);
     if (op->check) op->check(*op, stack);
     op->handle.callBoxed(stack);
@@ -204,7 +246,8 @@ std::vector<MethodEntry> DispatchMethods() {
   return {
       WAVEGPT_METHOD(operatorNames),
       WAVEGPT_METHOD(findOperator),
-      {"call", CallOperator},
+      {"call", CallOperator<PushArguments>},
+      {"callFlat", CallOperator<PushFlatArguments>},
   };
 }
 

@@ -8,9 +8,9 @@ import { Tensor } from "./tensor.js";
 
 // How a call from JavaScript finds its overload. Overloads are tried in the order in which PyTorch's argument parser
 // tries them, the first whose parameters take all arguments is called. The calls that programs spend their time in,
-// `a.op()`, `a.op(b)` and `a.op(number)`, find their operator by two comparisons instead.
+// `a.op()`, `a.op(b)`, `a.op(number)` and `a.view(2, 3)`, find their operator by two comparisons instead.
 
-const call = binding.call;
+const { call, callFlat } = binding;
 
 /** How many arguments may stand by position; options hold any number. */
 export const MOST_POSITIONAL = 10;
@@ -23,6 +23,8 @@ export class Overloads {
   withNumber = -1;
   /** `withNumber` takes integers only. */
   wholeNumber = false;
+  /** Operator for `a.view(2, 3)`: sizes one by one; -1 as above. */
+  withSizes = -1;
   private readonly operatorName: string;
   private readonly specification: string;
   private readonly isMethod: boolean;
@@ -64,6 +66,13 @@ export class Overloads {
     if (number !== null) {
       this.withNumber = number.id;
       this.wholeNumber = number.parameters[1]!.base === "int";
+    }
+    const sizes = list.findIndex((overload) => overload.spread);
+    // Those tried before it must not take several numbers.
+    if (list.slice(0, sizes).every(({ positional }) => positional.length < 2)) {
+      const overload = list[sizes];
+      const ordered = overload?.selfPlace === 0 && overload.positional[0]!.index === 1;
+      if (ordered && overload.operator.simpleReturn === -1) this.withSizes = overload.operator.id;
     }
     return list;
   }
@@ -128,6 +137,24 @@ function first(count: number, a: unknown, b: unknown, c: unknown): unknown[] {
   return count > 2 ? [a, b, c] : count > 1 ? [a, b] : [a];
 }
 
+/** `self.view(a, b)`, up to four sizes; undefined where one is no integer. */
+function callWithSizes(
+  id: number,
+  self: Tensor,
+  count: number,
+  a: unknown,
+  b: unknown,
+  c: unknown,
+  d: unknown,
+): Tensor | undefined {
+  if (!Number.isInteger(a) || !Number.isInteger(b)) return undefined;
+  if (count === 2) return new Tensor(callFlat(id, self.handle, 2, a, b) as Handle);
+  if (!Number.isInteger(c)) return undefined;
+  if (count === 3) return new Tensor(callFlat(id, self.handle, 3, a, b, c) as Handle);
+  if (count > 4 || !Number.isInteger(d)) return undefined;
+  return new Tensor(callFlat(id, self.handle, 4, a, b, c, d) as Handle);
+}
+
 /** A method of `Tensor.prototype` for an operator. */
 export function operatorMethod(operatorName: string, specification: string) {
   const overloads = new Overloads(operatorName, specification, true);
@@ -165,9 +192,11 @@ export function operatorMethod(operatorName: string, specification: string) {
         const result = call(overloads.alone, this.handle);
         return result === undefined ? this : new Tensor(result as Handle);
       }
-    } else if (count > MOST_POSITIONAL) {
-      throw tooMany(operatorName, count);
+    } else if (overloads.withSizes >= 0) {
+      const result = callWithSizes(overloads.withSizes, this, count, a, b, c, d);
+      if (result !== undefined) return result;
     }
+    if (count > MOST_POSITIONAL) throw tooMany(operatorName, count);
     return overloads.call(
       this,
       count < 4 ? first(count, a, b, c) : [a, b, c, d, e, f, g, h, i, j],

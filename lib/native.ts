@@ -120,6 +120,11 @@ export interface NativeBinding {
    * results as an array, a result that is an argument itself (`ReturnSchema.argument >= 0`) as undefined.
    */
   call(id: number, ...args: unknown[]): unknown;
+  /**
+   * As `call`, but a list stands as its length and then its elements, one by one (null is None): several times faster
+   * than an array. `callFlat(view, tensor, 2, 3, 4)` calls `view(tensor, [3, 4])`. At most 63 values.
+   */
+  callFlat(id: number, ...args: unknown[]): unknown;
 
   // Ownership
   /** Opens a scope and returns its depth (1 is the outermost). */

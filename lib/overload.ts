@@ -1,10 +1,8 @@
 import { binding } from "./binding.js";
 import { describe } from "./errors.js";
-import type { Handle } from "./native.js";
+import type { Handle, NativeBinding } from "./native.js";
 import { convert, expectation, MISMATCH, type Operator, type Parameter } from "./signature.js";
 import { Tensor } from "./tensor.js";
-
-const call = binding.call;
 
 /** Why an overload does not take the arguments; `depth` is how many it took. Put in words only if none takes them. */
 export interface Mismatch {
@@ -25,7 +23,8 @@ export class Overload {
   readonly positional: readonly Parameter[];
   private readonly byKey = new Map<string, Parameter>();
   private readonly required: readonly Parameter[];
-  private readonly spread: boolean;
+  /** Sizes may stand one by one. */
+  readonly spread: boolean;
   private readonly factory: boolean;
   private spare: unknown[] | null = null;
 
@@ -211,7 +210,7 @@ export class Overload {
   ): unknown {
     const out = options !== null && options.out !== undefined ? this.out : null;
     const operator = out ?? this.operator;
-    const result = callNative(operator.id, values);
+    const result = callNative(operator, values);
     this.giveValuesBack(values);
     if (operator.simpleReturn === -1) {
       const tensor = result === null ? null : new Tensor(result as Handle);
@@ -254,9 +253,54 @@ function mismatch(
   return { depth, kind, argument: parameter?.key ?? "", parameter, value };
 }
 
-function callNative(id: number, values: readonly unknown[]): unknown {
+/** How many values the binding takes flat. */
+const MOST_FLAT = 63;
+
+/** `values` with each list as its length and its elements; null where they are too many. */
+function flatten(operator: Operator, values: readonly unknown[], count: number): unknown[] | null {
+  const flat: unknown[] = [];
+  for (let at = 0; at < count; at += 1) {
+    const value = values[at];
+    const parameter = operator.parameters[at]!;
+    if (Array.isArray(value)) {
+      flat.push(value.length);
+      for (let place = 0; place < value.length; place += 1) flat.push(value[place]);
+    } else if (parameter.list && value !== null && value !== undefined) {
+      // int[N]: one number stands for N of them.
+      flat.push(parameter.size);
+      for (let place = 0; place < parameter.size; place += 1) flat.push(value);
+    } else {
+      flat.push(value);
+    }
+  }
+  return flat.length > MOST_FLAT ? null : flat;
+}
+
+function callNative(operator: Operator, values: readonly unknown[]): unknown {
+  const { id } = operator;
   let count = values.length;
   while (count > 0 && values[count - 1] === undefined) count -= 1;
+  const second = values[1];
+  if (count === 2 && Array.isArray(second) && !operator.parameters[0]!.list) {
+    const [self] = values;
+    // Sizes and dimensions of a tensor, the most common lists: no array of all values is made.
+    if (second.length === 1) return binding.callFlat(id, self, 1, second[0]);
+    if (second.length === 2) return binding.callFlat(id, self, 2, second[0], second[1]);
+    if (second.length === 3) return binding.callFlat(id, self, 3, second[0], second[1], second[2]);
+  }
+  const flat = operator.takesLists ? flatten(operator, values, count) : null;
+  return flat === null
+    ? callWith(binding.call, id, values, count)
+    : callWith(binding.callFlat, id, flat, flat.length);
+}
+
+/** Without a rest array, which costs as much as the call. */
+function callWith(
+  call: NativeBinding["call"],
+  id: number,
+  values: readonly unknown[],
+  count: number,
+): unknown {
   switch (count) {
     case 1:
       return call(id, values[0]);

@@ -167,6 +167,7 @@ export class Operator {
   readonly parameters: readonly Parameter[];
   /** The schema place of the argument that the operator returns itself; -1 where it returns one new tensor; -2 else. */
   readonly simpleReturn: number;
+  readonly takesLists: boolean;
   private readonly returnKind: ReturnKind;
   private readonly returnNames: readonly string[] | null;
 
@@ -181,6 +182,7 @@ export class Operator {
       key: interned(camelCase(argument.name)),
       index,
     }));
+    this.takesLists = schema.arguments.some((argument) => argument.list);
     const [first] = schema.returns;
     if (first === undefined) this.returnKind = ReturnKind.Nothing;
     else if (schema.returns.length > 1) this.returnKind = ReturnKind.Several;

@@ -159,3 +159,30 @@ describe("errors name the operator, the argument, what was expected and what cam
     ).toBeUndefined();
   });
 });
+
+describe("lists, flat", () => {
+  const view = binding.findOperator("aten::view", "")?.id ?? -1;
+  const cat = binding.findOperator("aten::cat", "")?.id ?? -1;
+  const index = binding.findOperator("aten::index", "Tensor")?.id ?? -1;
+
+  test("stand as their length and their elements", () => {
+    const x = aten("arange")(6);
+    expect(binding.shape(binding.callFlat(view, x, 2, 3, 2) as number)).toEqual([3, 2]);
+    expect(binding.shape(binding.callFlat(cat, 2, x, x, 0) as number)).toEqual([12]);
+    expect(binding.shape(binding.callFlat(cat, [x, x, x]) as number)).toEqual([18]);
+    const grid = binding.callFlat(view, x, 2, 3, 2) as number;
+    const column = binding.fromTypedArray(new BigInt64Array([1n]), [1], 4);
+    expect(binding.shape(binding.callFlat(index, grid, 2, null, column) as number)).toEqual([3, 1]);
+  });
+
+  test.each([
+    ["longer than what follows", () => binding.callFlat(view, randn([4]), 3, 2, 2), "a length of"],
+    ["of negative length", () => binding.callFlat(view, randn([4]), -1), "a length of"],
+    ["with something left over", () => binding.callFlat(view, randn([4]), 1, 4, 9), "at most 2"],
+    ["not there", () => binding.callFlat(view, randn([4])), "got nothing"],
+  ])("%s is an error", (_, action, words) => {
+    const error = errorOf(action);
+    expect(error.code).toBe("ERR_WAVEGPT_ARGUMENT");
+    expect(error.message).toContain(words);
+  });
+});

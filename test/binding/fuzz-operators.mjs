@@ -54,6 +54,13 @@ function drawArguments(operator, pool, rng) {
   return args.map((value, index) => (slow && isNumber(index) && isLarge(value) ? 7 : value));
 }
 
+// Lists as their length and their elements; sometimes the length is wrong.
+function flat(args, rng) {
+  return args.flatMap((value) =>
+    Array.isArray(value) ? [rng() < 0.05 ? junk(null, rng) : value.length, ...value] : [value],
+  );
+}
+
 function show(value) {
   return JSON.stringify(value, (_, item) => (typeof item === "bigint" ? `${item}n` : item));
 }
@@ -82,7 +89,8 @@ for (let index = 0; index < names.length; index++) {
     calls++;
     const scope = binding.openScope();
     try {
-      binding.call(operator.id, ...args);
+      if (rng() < 0.25) binding.callFlat(operator.id, ...flat(args, rng));
+      else binding.call(operator.id, ...args);
       succeeded++;
     } catch (error) {
       if (!(error instanceof Error) || !String(error.code).startsWith("ERR_WAVEGPT_")) throw error;

@@ -189,5 +189,5 @@ const JUNK = [
 
 /** A value of any type at all; sometimes a tensor where none belongs. */
 export function junk(pool, rng) {
-  return rng() < 0.1 ? pick(pool.tensors, rng) : pick(JUNK, rng);
+  return pool !== null && rng() < 0.1 ? pick(pool.tensors, rng) : pick(JUNK, rng);
 }
