@@ -43,9 +43,9 @@ export async function librariesOf(pid: number, seconds: number): Promise<Library
     const report = await run("perf", ["report", "-i", file, "--stdio", "--sort", "dso"]);
     const shares = new Map<string, number>();
     for (const [, percent, found] of report.matchAll(/^\s*([\d.]+)%\s+(.+?)\s*$/gm)) {
-      // V8's code lies in memory, of one process and thread each.
+      // Code made while running (V8, oneDNN) lies in no file.
       const library = /^\[JIT\]|^\/\/anon|^perf-\d+\.map/.test(found!)
-        ? "JavaScript (JIT)"
+        ? "code made at run time"
         : found!;
       shares.set(library, (shares.get(library) ?? 0) + Number(percent));
     }

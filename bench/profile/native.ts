@@ -32,8 +32,8 @@ export function timeNativeCalls(binding: NativeBinding): Map<string, NativeUse> 
     }
   };
   for (const [name, native] of Object.entries(functions)) {
-    if (name === "call") {
-      functions.call = (id, ...values) =>
+    if (name === "call" || name === "callFlat") {
+      functions[name] = (id, ...values) =>
         timed(operators.get(id as number) ?? "?", () => native(id, ...values));
     } else if (name === "findOperator") {
       functions.findOperator = (...values) => {
