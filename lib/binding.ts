@@ -18,11 +18,20 @@ const LIBRARY_EXTENSION: Partial<Record<NodeJS.Platform, string>> = {
   darwin: "dylib",
 };
 
+/**
+ * libgomp, which reads this when it is opened, spins for a millisecond and more between two parallel regions: on a shared
+ * machine that starves the thread it waits for. Figures are in docs/performance.md.
+ */
+function boundSpinning(): void {
+  if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= "10000";
+}
+
 function loadBinding(): NativeBinding {
   const require = createRequire(import.meta.url);
   const nodeGypBuild = require("node-gyp-build") as NodeGypBuild;
   const loaderPath = nodeGypBuild.resolve(packageRoot());
   const loader = require(loaderPath) as Loader;
+  boundSpinning();
   const bindingFile = `wavegpt_torch.${LIBRARY_EXTENSION[process.platform] ?? "so"}`;
   return loader.load(
     locateLibtorch().libraries,
