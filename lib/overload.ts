@@ -256,26 +256,32 @@ function mismatch(
 /** How many values the binding takes flat. */
 const MOST_FLAT = 63;
 
-/** `values` with each list as its length and its elements; null where they are too many. */
-function flatten(operator: Operator, values: readonly unknown[], count: number): unknown[] | null {
-  const flat: unknown[] = [];
+/** Kept from call to call: a new array of handles and lists would change its kind of elements as it grows. */
+const flat: unknown[] = new Array(MOST_FLAT).fill(undefined);
+
+/** Fills `flat` with the values, each list as its length and its elements; returns how many, -1 for too many. */
+function flatten(operator: Operator, values: readonly unknown[], count: number): number {
+  let end = 0;
   for (let at = 0; at < count; at += 1) {
     const value = values[at];
-    const parameter = operator.parameters[at]!;
-    if (Array.isArray(value)) {
-      flat.push(value.length);
-      for (let place = 0; place < value.length; place += 1) flat.push(value[place]);
-    } else if (parameter.list && value !== null && value !== undefined) {
-      // int[N]: one number stands for N of them.
-      flat.push(parameter.size);
-      for (let place = 0; place < parameter.size; place += 1) flat.push(value);
-    } else {
-      flat.push(value);
+    const list = operator.parameters[at]!.list && value !== null && value !== undefined;
+    if (!list) {
+      if (end === MOST_FLAT) return -1;
+      flat[end++] = value;
+      continue;
     }
+    // int[N]: one number stands for N of them.
+    const elements = Array.isArray(value) ? value : null;
+    const length = elements?.length ?? operator.parameters[at]!.size;
+    if (end + 1 + length > MOST_FLAT) return -1;
+    flat[end++] = length;
+    for (let place = 0; place < length; place += 1)
+      flat[end++] = elements === null ? value : elements[place];
   }
-  return flat.length > MOST_FLAT ? null : flat;
+  return end;
 }
 
+/** Calls the operator with `values` in schema order. */
 function callNative(operator: Operator, values: readonly unknown[]): unknown {
   const { id } = operator;
   let count = values.length;
@@ -288,10 +294,10 @@ function callNative(operator: Operator, values: readonly unknown[]): unknown {
     if (second.length === 2) return binding.callFlat(id, self, 2, second[0], second[1]);
     if (second.length === 3) return binding.callFlat(id, self, 3, second[0], second[1], second[2]);
   }
-  const flat = operator.takesLists ? flatten(operator, values, count) : null;
-  return flat === null
+  const length = operator.takesLists ? flatten(operator, values, count) : -1;
+  return length < 0
     ? callWith(binding.call, id, values, count)
-    : callWith(binding.callFlat, id, flat, flat.length);
+    : callWith(binding.callFlat, id, flat, length);
 }
 
 /** Without a rest array, which costs as much as the call. */
