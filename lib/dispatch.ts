@@ -25,6 +25,8 @@ export class Overloads {
   wholeNumber = false;
   /** Operator for `a.view(2, 3)`: sizes one by one; -1 as above. */
   withSizes = -1;
+  /** Operator for `a.transpose(0, 1)`: two integers; -1 as above. */
+  withIntegers = -1;
   private readonly operatorName: string;
   private readonly specification: string;
   private readonly isMethod: boolean;
@@ -66,6 +68,10 @@ export class Overloads {
     if (number !== null) {
       this.withNumber = number.id;
       this.wholeNumber = number.parameters[1]!.base === "int";
+    }
+    const several = list.find(({ positional }) => positional.length > 1);
+    if (this.isMethod && several !== undefined && takesTwoIntegers(several)) {
+      this.withIntegers = several.operator.id;
     }
     const sizes = list.findIndex((overload) => overload.spread);
     // Those tried before it must not take several numbers.
@@ -132,6 +138,19 @@ function isNumeric(parameter: Parameter | undefined): boolean {
   return parameter.base === "Scalar" || parameter.base === "int" || parameter.base === "float";
 }
 
+/** Whether the overload is called as `a.transpose(0, 1)`, `a` being the schema's first argument and the integers the next. */
+function takesTwoIntegers(overload: Overload): boolean {
+  const { positional, selfPlace } = overload;
+  const inPlace = ({ base, list, index }: Parameter, at: number) =>
+    base === "int" && !list && index === at + 1;
+  return (
+    selfPlace === 0 &&
+    overload.takes(2) &&
+    overload.isSimple(selfPlace) &&
+    positional.slice(0, 2).every(inPlace)
+  );
+}
+
 /** The first `count` arguments, up to three: most calls have no more, and a short array is made sooner. */
 function first(count: number, a: unknown, b: unknown, c: unknown): unknown[] {
   return count > 2 ? [a, b, c] : count > 1 ? [a, b] : [a];
@@ -190,6 +209,11 @@ export function operatorMethod(operatorName: string, specification: string) {
     } else if (count === 0) {
       if (overloads.alone >= 0) {
         const result = call(overloads.alone, this.handle);
+        return result === undefined ? this : new Tensor(result as Handle);
+      }
+    } else if (count === 2 && overloads.withIntegers >= 0) {
+      if (Number.isInteger(a) && Number.isInteger(b)) {
+        const result = call(overloads.withIntegers, this.handle, a, b);
         return result === undefined ? this : new Tensor(result as Handle);
       }
     } else if (overloads.withSizes >= 0) {

@@ -75,19 +75,20 @@ export class Overload {
   }
 
   /**
-   * An array for values in schema order, all undefined: the same one from call to call, since V8 takes longer to make
-   * an array for handles than to fill it. It is taken while in use, as a getter of an option may call the operator.
+   * An array for values in schema order, of the `out` form too, all undefined: the same one from call to call, since V8
+   * takes longer to make an array for handles than to fill it. It is taken while in use, as a getter of an option may
+   * call the operator.
    */
   takeValues(): unknown[] {
     const { spare } = this;
     this.spare = null;
-    return spare ?? new Array<unknown>(this.operator.parameters.length).fill(undefined);
+    if (spare !== null) return spare;
+    const length = (this.out ?? this.operator).parameters.length;
+    return new Array<unknown>(length).fill(undefined);
   }
 
   giveValuesBack(values: unknown[]): void {
-    const own = this.operator.parameters.length;
-    for (let at = 0; at < own; at += 1) values[at] = undefined;
-    if (values.length > own) values.length = own; // the `out` form added its own
+    for (let at = 0; at < values.length; at += 1) values[at] = undefined;
     this.spare = values;
   }
 
