@@ -1,9 +1,11 @@
-import { describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { optim, type Tensor, torch } from "../../lib/index.js";
 import { WaveGPT } from "../../src/model/index.js";
 import { device, float32Tolerance } from "../device.js";
 import { maxError } from "./compare.js";
-import { goldenOptions, goldenStart, loadGolden, under } from "./golden.js";
+import { goldenOptions, goldenStart, loadGolden, skipWithoutGolden, under } from "./golden.js";
+
+beforeEach(skipWithoutGolden);
 
 const golden = loadGolden();
 const x = golden["input.x"]!;

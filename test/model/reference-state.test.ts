@@ -1,8 +1,10 @@
-import { describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { type Tensor, torch } from "../../lib/index.js";
 import { GPT, WaveGPT } from "../../src/model/index.js";
 import { identical } from "./compare.js";
-import { goldenOptions, loadGolden, under } from "./golden.js";
+import { goldenOptions, loadGolden, skipWithoutGolden, under } from "./golden.js";
+
+beforeEach(skipWithoutGolden);
 
 const weights = under(loadGolden(), "weights.");
 
