@@ -205,6 +205,11 @@ export function operatorMethod(operatorName: string, specification: string) {
       ) {
         const result = call(overloads.withNumber, this.handle, a);
         return result === undefined ? this : new Tensor(result as Handle);
+      } else if (overloads.withSizes >= 0 && Array.isArray(a) && a.length > 1) {
+        const sizes = a as unknown[];
+        const [p, q, r, s] = sizes;
+        const result = callWithSizes(overloads.withSizes, this, sizes.length, p, q, r, s);
+        if (result !== undefined) return result;
       }
     } else if (count === 0) {
       if (overloads.alone >= 0) {

@@ -4,6 +4,7 @@ import { isLayout, isMemoryFormat, layoutCode, memoryFormatCode } from "./layout
 import type { ArgumentSchema, Handle, OperatorSchema, ReturnSchema } from "./native.js";
 import { Generator } from "./random.js";
 import { Tensor } from "./tensor.js";
+import type { Complex } from "./types.js";
 
 /** An argument of an operator, with the name it has as an option. */
 export interface Parameter extends ArgumentSchema {
@@ -26,15 +27,19 @@ export function camelCase(name: string): string {
 
 /** `{ re, im }`: a complex number, where options or a value could stand. */
 export function isComplexNumber(value: object): boolean {
-  return "re" in value && "im" in value && Object.keys(value).length === 2;
+  return (value as Complex).re !== undefined && "im" in value && Object.keys(value).length === 2;
 }
 
 /** Whether a value is an object of options: a plain one, and no complex number. */
 export function isOptions(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null) return false;
   if (value instanceof Tensor || Array.isArray(value)) return false;
-  const prototype = Object.getPrototypeOf(value);
-  return (prototype === Object.prototype || prototype === null) && !isComplexNumber(value);
+  // Object.getPrototypeOf is a call out of compiled code, so the rarer objects are asked for it only.
+  if (value.constructor !== Object) {
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if (prototype !== Object.prototype && prototype !== null) return false;
+  }
+  return !isComplexNumber(value);
 }
 
 function convertOne(parameter: Parameter, value: unknown): unknown {
