@@ -24,6 +24,8 @@ export interface SideResult {
 export interface StepResult {
   readonly name: string;
   readonly parameters: number;
+  /** How often each side's process was started. */
+  readonly starts: number;
   readonly rounds: number;
   readonly stepsPerRound: number;
   readonly losses: Prepared["losses"];
@@ -38,10 +40,23 @@ export interface StepReport {
   readonly results: readonly StepResult[];
 }
 
-async function measure(
+/** Each side's processes are started so many times: where a process's memory lies makes a few percent. */
+const STARTS = 3;
+
+/** What one set of processes measured. */
+interface Started {
+  readonly prepared: Prepared;
+  readonly stepsPerRound: number;
+  /** Milliseconds a step, by round. */
+  readonly milliseconds: Partial<Record<Side, number[]>>;
+  readonly memory: Partial<Record<Side, Memory>>;
+}
+
+async function measureOnce(
   configuration: Configuration,
-  { quick, rounds, threads }: BenchOptions,
-): Promise<{ result: StepResult; versions: Versions }> {
+  { quick, threads }: BenchOptions,
+  rounds: number,
+): Promise<Started> {
   const prepared = await prepare(configuration, threads);
   try {
     const { workers } = prepared;
@@ -56,36 +71,62 @@ async function measure(
       longest = Math.max(longest, (await train(side, 3)) / 3);
     }
     const stepsPerRound = quick ? 2 : Math.max(3, Math.ceil(1 / longest));
-    const count = rounds ?? (quick ? 2 : 15);
-    const seconds = await takeTurns(sides, count, (side) => train(side, stepsPerRound));
-    const { batchSize, blockSize } = configuration.settings;
-    const results: Partial<Record<Side, SideResult>> = {};
-    for (const side of sides) {
-      const milliseconds = seconds[side].map((time) => (time * 1000) / stepsPerRound);
-      results[side] = {
-        milliseconds,
-        tokensPerSecond: (batchSize * blockSize * 1000) / spreadOf(milliseconds).median,
-        memory: await workers.get(side)!.ask<Memory>("memory"),
-        ratio: ratiosOf(seconds.TypeScript, seconds[side]),
-      };
-    }
-    const { parameters, losses, difference, missing, versions } = prepared;
-    return {
-      versions,
-      result: {
-        name: configuration.name,
-        parameters,
-        rounds: count,
-        stepsPerRound,
-        losses,
-        difference,
-        sides: results,
-        missing: Object.fromEntries(missing),
-      },
-    };
+    const milliseconds = await takeTurns(
+      sides,
+      rounds,
+      async (side) => ((await train(side, stepsPerRound)) * 1000) / stepsPerRound,
+    );
+    const memory: Partial<Record<Side, Memory>> = {};
+    for (const side of sides) memory[side] = await workers.get(side)!.ask<Memory>("memory");
+    return { prepared, stepsPerRound, milliseconds, memory };
   } finally {
     await prepared.stop();
   }
+}
+
+async function measure(
+  configuration: Configuration,
+  options: BenchOptions,
+): Promise<{ result: StepResult; versions: Versions }> {
+  const starts = options.quick ? 1 : STARTS;
+  const rounds = Math.ceil((options.rounds ?? (options.quick ? 2 : 18)) / starts);
+  const started: Started[] = [];
+  for (let start = 0; start < starts; start++) {
+    started.push(await measureOnce(configuration, options, rounds));
+  }
+  const [{ prepared, stepsPerRound }] = started as [Started];
+  const { batchSize, blockSize } = configuration.settings;
+  const all = (side: Side) => started.flatMap((one) => one.milliseconds[side] ?? []);
+  const ours = all("TypeScript");
+  const sides: Partial<Record<Side, SideResult>> = {};
+  for (const side of SIDES) {
+    const milliseconds = all(side);
+    if (milliseconds.length !== ours.length) continue;
+    const memories = started.map((one) => one.memory[side]!);
+    sides[side] = {
+      milliseconds,
+      tokensPerSecond: (batchSize * blockSize * 1000) / spreadOf(milliseconds).median,
+      memory: {
+        libraries: spreadOf(memories.map(({ libraries }) => libraries)).median,
+        peak: spreadOf(memories.map(({ peak }) => peak)).median,
+      },
+      ratio: ratiosOf(ours, milliseconds),
+    };
+  }
+  return {
+    versions: prepared.versions,
+    result: {
+      name: configuration.name,
+      parameters: prepared.parameters,
+      starts,
+      rounds: ours.length,
+      stepsPerRound,
+      losses: prepared.losses,
+      difference: Math.max(...started.map((one) => one.prepared.difference)),
+      sides,
+      missing: Object.fromEntries(prepared.missing),
+    },
+  };
 }
 
 /** Times a training step of each configuration on all sides, in turns. */
@@ -126,14 +167,14 @@ export function formatSteps({ threads, versions, results }: StepReport): string 
     }),
     ...Object.entries(missing).map(([side, why]) => [name, side, `not measured: ${why}`]),
   ]);
-  const { difference } = results.reduce((most, one) =>
-    one.difference > most.difference ? one : most,
+  const differences = results.map(
+    ({ name, difference }) => `${name} ${difference.toExponential(1)}`,
   );
   return [
     `## Training step\n`,
     `The \`shakespeare\` preset: batches of 32 blocks of 64 tokens, C 128, 4 heads, 4 layers, dropout 0.2, fused AdamW; ${results.map(({ name, parameters }) => `${name} ${parameters} parameters`).join(", ")}.`,
-    `All sides on ${threads} threads (OMP_WAIT_POLICY ${process.env.OMP_WAIT_POLICY ?? "not set"}), libtorch ${versions.libtorch} in both, Python ${versions.python}. ${results[0]!.rounds} rounds of ${results[0]!.stepsPerRound} or more steps in turns.`,
-    `Checked first: from the same weights, without dropout, all sides have the same losses over 5 steps (largest difference ${difference.toExponential(1)}; allowed ${TOLERANCE.float32} in float32, ${TOLERANCE.bfloat16} in bfloat16).`,
+    `All sides on ${threads} threads (OMP_WAIT_POLICY ${process.env.OMP_WAIT_POLICY ?? "not set"}), libtorch ${versions.libtorch} in both, Python ${versions.python}. ${results[0]!.rounds} rounds of about a second in turns, the processes started ${results[0]!.starts} times.`,
+    `Checked first: from the same weights, without dropout, all sides have the same losses over 5 steps (largest difference: ${differences.join(", ")}; allowed ${TOLERANCE.float32} in float32, ${TOLERANCE.bfloat16} in bfloat16).`,
     `Median (quartiles); ratio: TypeScript's time as a share of the side's, by round. Memory: peak while training, and with nothing but the libraries loaded.\n`,
     table(
       ["training", "side", "ms/step", "tokens/s", "TypeScript / side", "peak MiB", "libraries MiB"],
