@@ -174,6 +174,29 @@ function callWithSizes(
   return new Tensor(callFlat(id, self.handle, 4, a, b, c, d) as Handle);
 }
 
+/** `self.view([a, b])`, `self.view(a, b)` or `self.transpose(0, 1)`; undefined where the call is none of these. */
+function callWithNumbers(
+  overloads: Overloads,
+  self: Tensor,
+  count: number,
+  a: unknown,
+  b: unknown,
+  c: unknown,
+  d: unknown,
+): unknown {
+  if (count === 2 && overloads.withIntegers >= 0) {
+    if (!Number.isInteger(a) || !Number.isInteger(b)) return undefined;
+    const result = call(overloads.withIntegers, self.handle, a, b);
+    return result === undefined ? self : new Tensor(result as Handle);
+  }
+  const id = overloads.withSizes;
+  if (id < 0) return undefined;
+  if (count > 1) return callWithSizes(id, self, count, a, b, c, d);
+  if (!Array.isArray(a) || a.length < 2) return undefined;
+  const sizes = a as unknown[];
+  return callWithSizes(id, self, sizes.length, sizes[0], sizes[1], sizes[2], sizes[3]);
+}
+
 /** A method of `Tensor.prototype` for an operator. */
 export function operatorMethod(operatorName: string, specification: string) {
   const overloads = new Overloads(operatorName, specification, true);
@@ -205,26 +228,13 @@ export function operatorMethod(operatorName: string, specification: string) {
       ) {
         const result = call(overloads.withNumber, this.handle, a);
         return result === undefined ? this : new Tensor(result as Handle);
-      } else if (overloads.withSizes >= 0 && Array.isArray(a) && a.length > 1) {
-        const sizes = a as unknown[];
-        const [p, q, r, s] = sizes;
-        const result = callWithSizes(overloads.withSizes, this, sizes.length, p, q, r, s);
-        if (result !== undefined) return result;
       }
-    } else if (count === 0) {
-      if (overloads.alone >= 0) {
-        const result = call(overloads.alone, this.handle);
-        return result === undefined ? this : new Tensor(result as Handle);
-      }
-    } else if (count === 2 && overloads.withIntegers >= 0) {
-      if (Number.isInteger(a) && Number.isInteger(b)) {
-        const result = call(overloads.withIntegers, this.handle, a, b);
-        return result === undefined ? this : new Tensor(result as Handle);
-      }
-    } else if (overloads.withSizes >= 0) {
-      const result = callWithSizes(overloads.withSizes, this, count, a, b, c, d);
-      if (result !== undefined) return result;
+    } else if (count === 0 && overloads.alone >= 0) {
+      const result = call(overloads.alone, this.handle);
+      return result === undefined ? this : new Tensor(result as Handle);
     }
+    const result = callWithNumbers(overloads, this, count, a, b, c, d);
+    if (result !== undefined) return result;
     if (count > MOST_POSITIONAL) throw tooMany(operatorName, count);
     return overloads.call(
       this,

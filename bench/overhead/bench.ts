@@ -23,18 +23,28 @@ export interface OverheadResult {
 
 export interface OverheadReport {
   readonly versions: Readonly<Record<string, string>>;
+  /** How often each side's process was started. */
+  readonly starts: number;
   readonly rounds: number;
   readonly results: readonly OverheadResult[];
 }
 
+/** Each side's process is started so many times: where a process's memory lies makes a few percent. */
+const STARTS = 3;
+
 const ENVIRONMENT = { OMP_NUM_THREADS: "1", MKL_NUM_THREADS: "1" };
 
-/** Times each case on both sides in turns, one thread each. */
-export async function measureOverhead({
-  quick,
-  rounds,
-  only,
-}: BenchOptions): Promise<OverheadReport> {
+interface Measured {
+  readonly ours: number[];
+  readonly theirs: number[];
+}
+
+/** One pair of processes: nanoseconds a call of each case that has `only` in its text. */
+async function measureOnce(
+  { quick, only }: BenchOptions,
+  rounds: number,
+  measured: Map<string, Case & Measured>,
+): Promise<OverheadReport["versions"]> {
   const ours = Worker.node("TypeScript", "overhead/worker.js", ENVIRONMENT);
   const theirs = Worker.python("Python", "overhead.py", ENVIRONMENT);
   try {
@@ -43,9 +53,7 @@ export async function measureOverhead({
     if (our.threads !== 1 || their.threads !== 1) {
       throw new Error(`expected one thread each, got ${our.threads} and ${their.threads}`);
     }
-    const count = rounds ?? (quick ? 3 : 25);
     const milliseconds = quick ? 2 : 15;
-    const results: OverheadResult[] = [];
     for (const [index, { typescript, python }] of our.cases.entries()) {
       if (!typescript.includes(only) && !python.includes(only)) continue;
       const measure = {
@@ -59,18 +67,38 @@ export async function measureOverhead({
         await measure[side](quick ? 2_000 : 50_000);
         times[side] = Math.ceil((milliseconds * 1e6) / (await measure[side](2_000)) / 100) * 100;
       }
-      const measured = await takeTurns(sides, count, (side) => measure[side](times[side]));
-      const ratio = ratiosOf(measured.ours, measured.theirs);
-      results.push({ typescript, python, ...measured, ratio });
+      const turns = await takeTurns(sides, rounds, (side) => measure[side](times[side]));
+      const before = measured.get(typescript) ?? { typescript, python, ours: [], theirs: [] };
+      before.ours.push(...turns.ours);
+      before.theirs.push(...turns.theirs);
+      measured.set(typescript, before);
     }
-    const versions = { libtorch: our.libtorch, torch: their.torch, python: their.python };
-    return { versions, rounds: count, results };
+    return { libtorch: our.libtorch, torch: their.torch, python: their.python };
   } finally {
     await Promise.all([ours.stop(), theirs.stop()]);
   }
 }
 
-export function formatOverhead({ versions, rounds, results }: OverheadReport): string {
+/** Times each case on both sides in turns, one thread each. */
+export async function measureOverhead(options: BenchOptions): Promise<OverheadReport> {
+  const starts = options.quick ? 1 : STARTS;
+  const rounds = Math.ceil((options.rounds ?? (options.quick ? 3 : 27)) / starts);
+  const measured = new Map<string, Case & Measured>();
+  let versions: OverheadReport["versions"] = {};
+  for (let start = 0; start < starts; start++) {
+    versions = await measureOnce(options, rounds, measured);
+  }
+  const results = [...measured.values()].map((one) => ({
+    ...one,
+    ratio: ratiosOf(one.ours, one.theirs),
+  }));
+  if (results.length === 0) {
+    throw new Error(`--only: expected part of an operator's call, got ${options.only}`);
+  }
+  return { versions, starts, rounds: rounds * starts, results };
+}
+
+export function formatOverhead({ versions, starts, rounds, results }: OverheadReport): string {
   const rows = results.map(({ typescript, python, ours, theirs, ratio }) => [
     `\`${typescript}\``,
     `\`${python}\``,
@@ -82,7 +110,7 @@ export function formatOverhead({ versions, rounds, results }: OverheadReport): s
   const slow = results.filter(({ ratio }) => ratio.median >= TARGET);
   return [
     `## Operator overhead\n`,
-    `4x4 float32 tensors; \`p\` and \`b\` require a gradient, \`s\` is a scalar. One thread each, ${rounds} rounds in turns.`,
+    `4x4 float32 tensors; \`p\` and \`b\` require a gradient, \`s\` is a scalar. One thread each, ${rounds} rounds in turns, the processes started ${starts} times.`,
     `libtorch ${versions.libtorch} in both; Python ${versions.python}. Nanoseconds a call (median); ratio: median (quartiles) of the rounds' ratios.\n`,
     table(["TypeScript", "Python", "TypeScript ns", "Python ns", "ratio"], rows),
     "",
