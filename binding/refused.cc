@@ -30,6 +30,7 @@ const std::unordered_map<std::string, const char*>& RefusedNames() {
       {"aten::_batch_norm_with_update", kUnchecked},
       {"aten::_batch_norm_with_update_functional", kUnchecked},
       {"aten::_cholesky_solve_helper", kUnchecked},
+      {"aten::_chunk_cat", kUnchecked},
       {"aten::_compute_linear_combination", kUnchecked},
       {"aten::_convert_indices_from_coo_to_csr", kUnchecked},
       {"aten::_convert_indices_from_csr_to_coo", kUnchecked},

@@ -86,7 +86,6 @@ export interface AtenOperators {
   _cast_Short: OperatorPacket<{ default: Tensor }>;
   _cdist_forward: OperatorPacket<{ default: Tensor; out: Tensor }>;
   _choose_qparams_per_tensor: OperatorPacket<{ default: [number, number | bigint] }>;
-  _chunk_cat: OperatorPacket<{ default: Tensor; out: Tensor }>;
   _coalesce: OperatorPacket<{ default: Tensor; out: Tensor }>;
   _coalesced: OperatorPacket<{ default: Tensor; out: Tensor }>;
   _coalesced_: OperatorPacket<{ default: Tensor }>;

@@ -33,7 +33,7 @@ function plausible(argument, pool, rng, coherent) {
 
 // Work in proportion to a number that is passed: too long for a test when the number is large.
 const SLOW =
-  /polynomial|^aten::random|^aten::(bartlett|blackman|hamming|hann|kaiser)_window|^aten::combinations/;
+  /polynomial|^aten::random|^aten::(bartlett|blackman|hamming|hann|kaiser)_window|^aten::(combinations|matrix_power|linalg_matrix_power|choose_qparams_optimized)/;
 
 function isLarge(value) {
   return (
