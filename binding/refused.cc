@@ -19,6 +19,8 @@ constexpr const char* kUnchecked =
 constexpr const char* kQuantized =
     "it is a kernel of quantized models that does not check its arguments, and takes weights "
     "packed by libtorch";
+constexpr const char* kArithmetic =
+    "it divides by zero, or goes on for ever, with arguments that it does not check";
 constexpr const char* kNoStorage =
     "it makes a tensor without memory, which other operators write to all the same";
 
@@ -73,6 +75,7 @@ const std::unordered_map<std::string, const char*>& RefusedNames() {
       {"aten::_weight_norm", kUnchecked},
       {"aten::_weight_norm_interface", kUnchecked},
       {"aten::batch_norm_update_stats", kUnchecked},
+      {"aten::choose_qparams_optimized", kArithmetic},
       {"aten::copy", kUnchecked},
       {"aten::mkldnn_rnn_layer", kUnchecked},
       {"aten::native_batch_norm", kUnchecked},
@@ -87,6 +90,7 @@ const std::unordered_map<std::string, const char*>& RefusedNames() {
 const std::unordered_map<std::string, const char*>& RefusedOverloads() {
   static const std::unordered_map<std::string, const char*> overloads = {
       {"aten::linear.out", kUnchecked},
+      {"aten::range.out", kArithmetic},
       {"aten::rrelu_with_noise.out", kUnchecked},
   };
   return overloads;

@@ -562,7 +562,6 @@ export interface AtenOperators {
   cholesky: OperatorPacket<{ default: Tensor; out: Tensor }>;
   cholesky_inverse: OperatorPacket<{ default: Tensor; out: Tensor }>;
   cholesky_solve: OperatorPacket<{ default: Tensor; out: Tensor }>;
-  choose_qparams_optimized: OperatorPacket<{ default: [Tensor, Tensor] }>;
   chunk: OperatorPacket<{ default: Tensor[] }>;
   clamp: OperatorPacket<{ default: Tensor; Tensor: Tensor; Tensor_out: Tensor; out: Tensor }>;
   clamp_: OperatorPacket<{ default: Tensor; Tensor: Tensor }>;
@@ -1129,7 +1128,7 @@ export interface AtenOperators {
   random: OperatorPacket<{ default: Tensor; from: Tensor; from_out: Tensor; out: Tensor; to: Tensor; to_out: Tensor }>;
   random_: OperatorPacket<{ default: Tensor; from: Tensor; to: Tensor }>;
   randperm: OperatorPacket<{ default: Tensor; generator: Tensor; generator_out: Tensor; out: Tensor }>;
-  range: OperatorPacket<{ default: Tensor; out: Tensor; out_: Tensor; step: Tensor }>;
+  range: OperatorPacket<{ default: Tensor; out_: Tensor; step: Tensor }>;
   ravel: OperatorPacket<{ default: Tensor }>;
   real: OperatorPacket<{ default: Tensor }>;
   reciprocal: OperatorPacket<{ default: Tensor; out: Tensor }>;

@@ -362,12 +362,6 @@ export interface TorchFunctions {
   choleskyInverse(input: Tensor, options?: { upper?: boolean | undefined; out?: Tensor | undefined }): Tensor;
   /** aten::cholesky_solve(Tensor self, Tensor input2, bool upper=False) -> Tensor */
   choleskySolve(input: Tensor, input2: Tensor, options?: { upper?: boolean | undefined; out?: Tensor | undefined }): Tensor;
-  /** aten::choose_qparams_optimized(Tensor input, int numel, int n_bins, float ratio, int bit_width) -> (Tensor, Tensor) */
-  chooseQparamsOptimized(input: Tensor, numel: Int, nBins: Int, ratio: number, bitWidth: Int): [Tensor, Tensor];
-  chooseQparamsOptimized(input: Tensor, options: { numel: Int; nBins: Int; ratio: number; bitWidth: Int }): [Tensor, Tensor];
-  chooseQparamsOptimized(input: Tensor, numel: Int, options: { nBins: Int; ratio: number; bitWidth: Int }): [Tensor, Tensor];
-  chooseQparamsOptimized(input: Tensor, numel: Int, nBins: Int, options: { ratio: number; bitWidth: Int }): [Tensor, Tensor];
-  chooseQparamsOptimized(input: Tensor, numel: Int, nBins: Int, ratio: number, options: { bitWidth: Int }): [Tensor, Tensor];
   /** aten::chunk(Tensor(a -> *) self, int chunks, int dim=0) -> Tensor(a)[] */
   chunk(input: Tensor, chunks: Int, options?: { dim?: Int | undefined }): Tensor[];
   chunk(input: Tensor, chunks: Int, dim: Int): Tensor[];

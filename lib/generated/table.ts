@@ -610,7 +610,6 @@ channel_shuffle ->out
 cholesky ->out
 cholesky_inverse ->out
 cholesky_solve ->out
-choose_qparams_optimized -
 chunk -
 clamp Tensor>Tensor_out ->out
 clamp_ Tensor -
