@@ -126,7 +126,10 @@ decltype(Operator::check) FindCheck(const c10::OperatorName& name) {
   for (const char* fused : {"aten::_fused_ad", "aten::_fused_sgd"}) {
     if (name.name.rfind(fused, 0) == 0) return CheckFusedStep;
   }
-  return name.name == "aten::cat" ? CheckSomeTensors : nullptr;
+  for (const char* joining : {"aten::cat", "aten::concat", "aten::concatenate"}) {
+    if (name.name == joining) return CheckSomeTensors;
+  }
+  return nullptr;
 }
 
 }  // namespace wavegpt
