@@ -20,7 +20,7 @@ const LIBRARY_EXTENSION: Partial<Record<NodeJS.Platform, string>> = {
 
 /**
  * libgomp, which reads this when it is opened, spins for a millisecond and more between two parallel regions: on a shared
- * machine that starves the thread it waits for. Figures are in docs/performance.md.
+ * machine that starves the thread it waits for. docs/performance.md says how to compare the settings.
  */
 function boundSpinning(): void {
   if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= "10000";
