@@ -2,8 +2,9 @@
 
 namespace wavegpt::kernels {
 
-variable_list differentiable_gradients(const std::function<variable_list(const variable_list&)>& composition,
-                                       const variable_list& inputs, const variable_list& grad_outputs) {
+variable_list differentiable_gradients(
+    const std::function<variable_list(const variable_list&)>& composition,
+    const variable_list& inputs, const variable_list& grad_outputs) {
   // The forward pass has settled what is computed in which type.
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
   const at::AutoGradMode enabled(true);
@@ -20,8 +21,9 @@ variable_list differentiable_gradients(const std::function<variable_list(const v
   }
   variable_list found(differentiable.size());
   if (!differentiable.empty() && !wanted_outputs.empty()) {
-    found = torch::autograd::grad(wanted_outputs, differentiable, wanted_grads, /*retain_graph=*/true,
-                                  /*create_graph=*/true, /*allow_unused=*/true);
+    found =
+        torch::autograd::grad(wanted_outputs, differentiable, wanted_grads, /*retain_graph=*/true,
+                              /*create_graph=*/true, /*allow_unused=*/true);
   }
   variable_list gradients(inputs.size());
   for (size_t i = 0, next = 0; i < inputs.size(); i++) {

@@ -1,8 +1,9 @@
 // Picks, at run time, the build of a kernel for the CPU at hand.
 //
-// Every file in kernels/cpu is compiled once for each capability (CMakeLists.txt) and registers its functions with
-// WAVEGPT_REGISTER_KERNEL; a `Kernel` calls the best one that libtorch finds the CPU able to run. ATEN_CPU_CAPABILITY
-// (default, avx2, avx512) lowers the choice, for ours as for libtorch's own kernels.
+// Every file in kernels/cpu is compiled once for each capability (CMakeLists.txt) and registers its
+// functions with WAVEGPT_REGISTER_KERNEL; a `Kernel` calls the best one that libtorch finds the CPU
+// able to run. ATEN_CPU_CAPABILITY (default, avx2, avx512) lowers the choice, for ours as for
+// libtorch's own kernels.
 #pragma once
 
 #include <utility>
@@ -41,6 +42,8 @@ class Kernel<Result(Arguments...)> {
 
 }  // namespace wavegpt::kernels
 
-// For files in kernels/cpu, inside wavegpt::kernels; the function belongs in an anonymous namespace.
-#define WAVEGPT_REGISTER_KERNEL(kernel, function) \
-  [[maybe_unused]] static const bool kernel##_registered = kernel.add(Capability::CPU_CAPABILITY, &function)
+// For files in kernels/cpu, inside wavegpt::kernels; the function belongs in an anonymous
+// namespace.
+#define WAVEGPT_REGISTER_KERNEL(kernel, function)          \
+  [[maybe_unused]] static const bool kernel##_registered = \
+      kernel.add(Capability::CPU_CAPABILITY, &function)

@@ -26,11 +26,12 @@ at::Tensor dropout(const at::Tensor& x, double p, bool train, int64_t seed) {
   return x * dropout_mask(x.sym_sizes(), p, seed, x.scalar_type(), x.device());
 }
 
-at::Tensor dropout_mask(at::SymIntArrayRef size, double p, int64_t seed, std::optional<at::ScalarType> dtype,
-                        std::optional<at::Device> device) {
+at::Tensor dropout_mask(at::SymIntArrayRef size, double p, int64_t seed,
+                        std::optional<at::ScalarType> dtype, std::optional<at::Device> device) {
   check_dropout("wavegpt::dropout_mask", p);
   const auto type = dtype.value_or(at::kFloat);
-  TORCH_CHECK(at::isFloatingType(type), "wavegpt::dropout_mask: dtype must be a floating-point type, got ", type);
+  TORCH_CHECK(at::isFloatingType(type),
+              "wavegpt::dropout_mask: dtype must be a floating-point type, got ", type);
   const auto sizes = C10_AS_INTARRAYREF_SLOW(size);
   for (const int64_t side : sizes) {
     TORCH_CHECK(side >= 0, "wavegpt::dropout_mask: sizes must not be negative, got ", sizes);
@@ -49,9 +50,12 @@ at::Tensor dropout_mask(at::SymIntArrayRef size, double p, int64_t seed, std::op
 
 TORCH_LIBRARY_FRAGMENT(wavegpt, library) {
   library.def(
-      "dropout_mask(SymInt[] size, float p, int seed, *, ScalarType? dtype=None, Device? device=None) -> Tensor");
+      "dropout_mask(SymInt[] size, float p, int seed, *, ScalarType? dtype=None, Device? "
+      "device=None) -> Tensor");
 }
 
-TORCH_LIBRARY_IMPL(wavegpt, CompositeImplicitAutograd, library) { library.impl("dropout_mask", dropout_mask); }
+TORCH_LIBRARY_IMPL(wavegpt, CompositeImplicitAutograd, library) {
+  library.impl("dropout_mask", dropout_mask);
+}
 
 }  // namespace wavegpt::kernels

@@ -5,18 +5,19 @@
 
 namespace wavegpt::kernels {
 
-// A seed of libtorch's default CPU generator, which torch.manualSeed sets and checkpoints hold. 0 where p is 0 or the
-// model does not train: nothing is drawn then.
+// A seed of libtorch's default CPU generator, which torch.manualSeed sets and checkpoints hold. 0
+// where p is 0 or the model does not train: nothing is drawn then.
 int64_t draw_dropout_seed(double p, bool train);
 
 // Throws unless p is from 0 to 1.
 void check_dropout(const char* name, double p);
 
-// x * mask of this seed on the CPU; libtorch's own dropout, of the device's own generator, on other devices.
+// x * mask of this seed on the CPU; libtorch's own dropout, of the device's own generator, on other
+// devices.
 at::Tensor dropout(const at::Tensor& x, double p, bool train, int64_t seed);
 
 // Of the tensor's device; 0 or 1 / (1 - p), p rounded to 16 bits.
-at::Tensor dropout_mask(at::SymIntArrayRef size, double p, int64_t seed, std::optional<at::ScalarType> dtype,
-                        std::optional<at::Device> device);
+at::Tensor dropout_mask(at::SymIntArrayRef size, double p, int64_t seed,
+                        std::optional<at::ScalarType> dtype, std::optional<at::Device> device);
 
 }  // namespace wavegpt::kernels

@@ -40,18 +40,18 @@ bool gemm_supports(at::ScalarType type) {
   }
 }
 
-void gemm(int64_t m, int64_t n, int64_t k, const c10::BFloat16* a, int64_t lda, const c10::BFloat16* b, int64_t ldb,
-          float* c, int64_t ldc, bool add) {
+void gemm(int64_t m, int64_t n, int64_t k, const c10::BFloat16* a, int64_t lda,
+          const c10::BFloat16* b, int64_t ldb, float* c, int64_t ldc, bool add) {
   cpublas::brgemm(m, n, k, lda, ldb, ldc, add, a, b, c, true);
 }
 
-void gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb, float* c,
-          int64_t ldc, bool add) {
+void gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
+          float* c, int64_t ldc, bool add) {
   cpublas::brgemm(m, n, k, lda, ldb, ldc, add, a, b, c, false);
 }
 
-void gemm(int64_t m, int64_t n, int64_t k, const double* a, int64_t lda, const double* b, int64_t ldb, double* c,
-          int64_t ldc, bool add) {
+void gemm(int64_t m, int64_t n, int64_t k, const double* a, int64_t lda, const double* b,
+          int64_t ldb, double* c, int64_t ldc, bool add) {
   for (int64_t i = 0; i < m; i++) {
     double* row = c + i * ldc;
     if (!add) std::fill(row, row + n, 0.0);

@@ -8,9 +8,9 @@
 
 namespace wavegpt::kernels {
 
-// Whether a tensor is an ordinary dense one in the CPU's memory: no wrapper of vmap or functorch, no lazy conjugate,
-// no meta tensor, no tangent of forward-mode differentiation. Only then may its data be read; else a composition of
-// libtorch's operators does the work.
+// Whether a tensor is an ordinary dense one in the CPU's memory: no wrapper of vmap or functorch,
+// no lazy conjugate, no meta tensor, no tangent of forward-mode differentiation. Only then may its
+// data be read; else a composition of libtorch's operators does the work.
 bool is_plain_cpu(const at::Tensor& tensor);
 bool are_plain_cpu(std::initializer_list<std::reference_wrapper<const at::Tensor>> tensors);
 

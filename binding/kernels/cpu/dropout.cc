@@ -13,7 +13,8 @@ void fill(uint64_t seed, double p, int64_t count, Accumulator* multipliers) {
   const int64_t groups = (count + kPhiloxGroup - 1) / kPhiloxGroup;
   at::parallel_for(0, groups, 64, [&](int64_t begin, int64_t end) {
     const int64_t first = begin * kPhiloxGroup;
-    dropout_multipliers(seed, rate, first, std::min(count, end * kPhiloxGroup) - first, multipliers + first);
+    dropout_multipliers(seed, rate, first, std::min(count, end * kPhiloxGroup) - first,
+                        multipliers + first);
   });
 }
 

@@ -1,6 +1,7 @@
 // Brings matrices into the order that gemm() wants its second operand in. For files in kernels/cpu.
 //
-// For bfloat16, rows 2 i and 2 i + 1 of the operand lie interleaved (kernels/gemm.h): a missing last row is zeros.
+// For bfloat16, rows 2 i and 2 i + 1 of the operand lie interleaved (kernels/gemm.h): a missing
+// last row is zeros.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +22,8 @@ constexpr int64_t packed_size(int64_t rows, int64_t columns) {
 
 // to (columns x rows) = from (rows x columns), transposed.
 template <typename T>
-inline void transpose(const T* from, int64_t ld_from, T* to, int64_t ld_to, int64_t rows, int64_t columns) {
+inline void transpose(const T* from, int64_t ld_from, T* to, int64_t ld_to, int64_t rows,
+                      int64_t columns) {
   constexpr int64_t side = sizeof(T) == 2 ? 32 : 16;
   for (int64_t i = 0; i < rows; i += side) {
     const auto m = std::min(side, rows - i);
@@ -31,7 +33,8 @@ inline void transpose(const T* from, int64_t ld_from, T* to, int64_t ld_to, int6
       T* target = to + j * ld_to + i;
 #if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
       if constexpr (std::is_same_v<T, float>) {
-        at::vec::transpose_mxn<float>(source, ld_from, target, ld_to, static_cast<int>(m), static_cast<int>(n));
+        at::vec::transpose_mxn<float>(source, ld_from, target, ld_to, static_cast<int>(m),
+                                      static_cast<int>(n));
         continue;
       }
 #endif
@@ -49,7 +52,8 @@ inline void transpose(const T* from, int64_t ld_from, T* to, int64_t ld_to, int6
   }
 }
 
-// Packs B = from (rows x columns) as it stands; the rows may be of another type. packed_size(rows, columns) elements.
+// Packs B = from (rows x columns) as it stands; the rows may be of another type. packed_size(rows,
+// columns) elements.
 template <typename T, typename From>
 inline void pack(const From* from, int64_t ld, T* to, int64_t rows, int64_t columns) {
   if constexpr (kInterleaved<T> == 1) {
@@ -96,15 +100,17 @@ inline void pack_transposed(const From* from, int64_t ld, T* to, int64_t rows, i
     static_assert(std::is_same_v<T, From>, "only bfloat16 is packed from another type");
     transpose(from, ld, to, columns, columns, rows);
   } else {
-    // Two neighbours of one row of `from` become one 32-bit number, and those are transposed as floats are.
+    // Two neighbours of one row of `from` become one 32-bit number, and those are transposed as
+    // floats are.
     constexpr int64_t strip = 16;
     const int64_t pairs = (rows + 1) / 2;
     std::vector<T> rounded(strip * pairs * 2, T(0));
     for (int64_t j = 0; j < columns; j += strip) {
       const auto n = std::min(strip, columns - j);
-      for (int64_t c = 0; c < n; c++) convert(from + (j + c) * ld, rounded.data() + c * pairs * 2, rows);
-      transpose(reinterpret_cast<const float*>(rounded.data()), pairs, reinterpret_cast<float*>(to) + j, columns, n,
-                pairs);
+      for (int64_t c = 0; c < n; c++)
+        convert(from + (j + c) * ld, rounded.data() + c * pairs * 2, rows);
+      transpose(reinterpret_cast<const float*>(rounded.data()), pairs,
+                reinterpret_cast<float*>(to) + j, columns, n, pairs);
     }
   }
 }

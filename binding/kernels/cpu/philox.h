@@ -15,8 +15,8 @@ namespace {
 
 inline constexpr int64_t kPhiloxGroup = 128;
 
-// One word of 16 counters, each in a 64-bit lane of which products read the lower half only: so no round has to move
-// halves about. Compilers do not find this by themselves.
+// One word of 16 counters, each in a 64-bit lane of which products read the lower half only: so no
+// round has to move halves about. Compilers do not find this by themselves.
 #if defined(CPU_CAPABILITY_AVX512)
 struct PhiloxLanes {
   using Vector = __m512i;
@@ -36,7 +36,9 @@ struct PhiloxLanes {
   using Vector = __m256i;
   static constexpr int size = 4;
   static Vector splat(uint64_t value) { return _mm256_set1_epi64x(static_cast<int64_t>(value)); }
-  static Vector load(const uint64_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
+  static Vector load(const uint64_t* from) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  }
   static Vector multiply(Vector x, Vector y) { return _mm256_mul_epu32(x, y); }
   static Vector high_xor(Vector product, Vector x, Vector y) {
     return _mm256_xor_si256(_mm256_srli_epi64(product, 32), _mm256_xor_si256(x, y));
@@ -62,7 +64,8 @@ struct PhiloxLanes {
 inline void philox_group(uint64_t seed, uint64_t group, uint32_t (&words)[4][16]) {
   using Lanes = PhiloxLanes;
   using Vector = Lanes::Vector;
-  static constexpr uint64_t lane_numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  static constexpr uint64_t lane_numbers[16] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                                8, 9, 10, 11, 12, 13, 14, 15};
   constexpr int vectors = 16 / Lanes::size;
   // The rounds of two vectors are interleaved, to hide how long a product takes.
   constexpr int together = vectors < 2 ? vectors : 2;
@@ -71,7 +74,8 @@ inline void philox_group(uint64_t seed, uint64_t group, uint32_t (&words)[4][16]
     Vector c0[together], c1[together], c2[together], c3[together];
     for (int t = 0; t < together; t++) {
       uint64_t numbers[Lanes::size];
-      for (int lane = 0; lane < Lanes::size; lane++) numbers[lane] = first + lane_numbers[(v + t) * Lanes::size + lane];
+      for (int lane = 0; lane < Lanes::size; lane++)
+        numbers[lane] = first + lane_numbers[(v + t) * Lanes::size + lane];
       c0[t] = Lanes::load(numbers);
       c1[t] = Lanes::splat(group >> 28);
       c2[t] = Lanes::splat(0);
@@ -105,7 +109,8 @@ inline void philox_group(uint64_t seed, uint64_t group, uint32_t (&words)[4][16]
 
 // What the 128 elements of a group are multiplied by: 0 or the rate's scale.
 template <typename Accumulator>
-inline void dropout_group(uint64_t seed, uint64_t group, const DropRate& rate, Accumulator* multipliers) {
+inline void dropout_group(uint64_t seed, uint64_t group, const DropRate& rate,
+                          Accumulator* multipliers) {
   uint32_t words[4][16];
   philox_group(seed, group, words);
   const auto scale = static_cast<Accumulator>(rate.scale);
@@ -118,7 +123,8 @@ inline void dropout_group(uint64_t seed, uint64_t group, const DropRate& rate, A
   }
 }
 
-// What elements first ... first + count - 1 are multiplied by. Quickest where `first` and `count` are multiples of 128.
+// What elements first ... first + count - 1 are multiplied by. Quickest where `first` and `count`
+// are multiples of 128.
 template <typename Accumulator>
 inline void dropout_multipliers(uint64_t seed, const DropRate& rate, int64_t first, int64_t count,
                                 Accumulator* multipliers) {

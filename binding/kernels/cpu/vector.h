@@ -1,4 +1,5 @@
-// Vectors of activations: bfloat16 and float are computed on in float, double in double. For files in kernels/cpu.
+// Vectors of activations: bfloat16 and float are computed on in float, double in double. For files
+// in kernels/cpu.
 #pragma once
 
 #include <ATen/cpu/vec/functional.h>
@@ -26,8 +27,8 @@ template <typename T>
 inline Pair<T> load(const T* from, int64_t count = kBlock<T>) {
   if constexpr (std::is_same_v<T, c10::BFloat16>) {
     using Raw = at::vec::Vectorized<c10::BFloat16>;
-    const auto [first, second] =
-        at::vec::convert_bfloat16_float(count == kBlock<T> ? Raw::loadu(from) : Raw::loadu(from, count));
+    const auto [first, second] = at::vec::convert_bfloat16_float(
+        count == kBlock<T> ? Raw::loadu(from) : Raw::loadu(from, count));
     return {first, second};
   } else {
     constexpr int64_t size = Vector<T>::size();
@@ -65,7 +66,8 @@ inline void convert(const From* from, To* to, int64_t count) {
   if constexpr (std::is_same_v<To, From>) {
     std::copy(from, from + count, to);
   } else {
-    static_assert(std::is_same_v<Accumulate<To>, Accumulate<From>>, "double is not mixed with others");
+    static_assert(std::is_same_v<Accumulate<To>, Accumulate<From>>,
+                  "double is not mixed with others");
     int64_t i = 0;
     for (; i + kBlock<To> <= count; i += kBlock<To>) {
       const auto values = load(from + i);
