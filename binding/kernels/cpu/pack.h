@@ -52,6 +52,35 @@ inline void transpose(const T* from, int64_t ld_from, T* to, int64_t ld_to, int6
   }
 }
 
+// to = even[0], odd[0], even[1], ... (at::vec has no vector form of this for bfloat16.)
+inline void interleave(at::vec::Vectorized<c10::BFloat16> even,
+                       at::vec::Vectorized<c10::BFloat16> odd, c10::BFloat16* to) {
+#if defined(CPU_CAPABILITY_AVX512)
+  const __m512i order =
+      _mm512_set_epi32(0x002f000f, 0x002e000e, 0x002d000d, 0x002c000c, 0x002b000b, 0x002a000a,
+                       0x00290009, 0x00280008, 0x00270007, 0x00260006, 0x00250005, 0x00240004,
+                       0x00230003, 0x00220002, 0x00210001, 0x00200000);
+  const __m512i upper = _mm512_add_epi16(order, _mm512_set1_epi16(16));
+  _mm512_storeu_si512(to, _mm512_permutex2var_epi16(even, order, odd));
+  _mm512_storeu_si512(to + 32, _mm512_permutex2var_epi16(even, upper, odd));
+#elif defined(CPU_CAPABILITY_AVX2)
+  const __m256i low = _mm256_unpacklo_epi16(even, odd);
+  const __m256i high = _mm256_unpackhi_epi16(even, odd);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permute2x128_si256(low, high, 0x20));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 16),
+                      _mm256_permute2x128_si256(low, high, 0x31));
+#else
+  constexpr int64_t size = at::vec::Vectorized<c10::BFloat16>::size();
+  c10::BFloat16 evens[size], odds[size];
+  even.store(evens);
+  odd.store(odds);
+  for (int64_t i = 0; i < size; i++) {
+    to[2 * i] = evens[i];
+    to[2 * i + 1] = odds[i];
+  }
+#endif
+}
+
 // Packs B = from (rows x columns) as it stands; the rows may be of another type. packed_size(rows,
 // columns) elements.
 template <typename T, typename From>
@@ -81,9 +110,7 @@ inline void pack(const From* from, int64_t ld, T* to, int64_t rows, int64_t colu
             high = Raw(T(0));
           }
         }
-        const auto [first, second] = at::vec::interleave2(low, high);
-        first.store(target + 2 * j);
-        second.store(target + 2 * j + size);
+        interleave(low, high, target + 2 * j);
       }
       for (; j < columns; j++) {
         target[2 * j] = T(static_cast<Accumulate<T>>(even[j]));
