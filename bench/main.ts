@@ -2,8 +2,10 @@ import { writeFileSync } from "node:fs";
 import { describeMachine, machine } from "./machine.js";
 import { type BenchOptions, readOptions, USAGE } from "./options.js";
 import { formatOverhead, measureOverhead } from "./overhead/bench.js";
-import { formatProfile, profileStep } from "./profile/bench.js";
-import { formatSteps, measureSteps } from "./step/bench.js";
+import { profileSteps } from "./profile/bench.js";
+import { formatProfile } from "./profile/format.js";
+import { measureSteps } from "./step/bench.js";
+import { formatSteps } from "./step/format.js";
 
 async function bench(options: BenchOptions): Promise<void> {
   const own = machine();
@@ -20,7 +22,7 @@ async function bench(options: BenchOptions): Promise<void> {
     console.log(`${formatSteps(step)}\n`);
   }
   if (options.parts.includes("profile")) {
-    const profile = await profileStep(options);
+    const profile = await profileSteps(options);
     report.profile = profile;
     console.log(`${formatProfile(profile)}\n`);
   }

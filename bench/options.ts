@@ -22,15 +22,17 @@ export const USAGE = `Usage: npm run bench [-- PART...] [OPTIONS]
 
 Parts (default: overhead step)
   overhead      one operator on 4x4 tensors, against PyTorch from Python, one thread each
-  step          a training step of the shakespeare preset, against PyTorch eager and torch.compile
-  profile       where a training step spends its time (not a comparison)
+  step          a training step of the shakespeare preset, with its own vocabulary (65) and with
+                GPT-2's (50304), against PyTorch eager and torch.compile
+  profile       where a training step spends its time, by libtorch call and by perf; for the
+                share outside libtorch and our kernels: npm run build:binding -- --symbols
 
 Options
   --quick       few and short rounds, to see that everything runs
   --rounds N    how many times each side has its turn
   --threads N   CPU threads of each side in training steps (default: all, ${availableParallelism()} here)
   --only TEXT   measure only this: part of an operator's call ("add"), or words of a
-                training's name ("wavegpt", "gpt bfloat16")
+                training's name ("wavegpt", "gpt 50304 bfloat16")
   --json FILE   write all measurements to FILE
   --help
 `;

@@ -1,6 +1,7 @@
 /**
  * Builds the native addon: build/Release/wavegpt.node (the loader) and wavegpt_torch.{so,dylib,dll} beside it.
- * Incremental; `--clean` starts anew, `--debug` builds for a debugger. Nothing is downloaded but libtorch, where
+ * Incremental; `--clean` starts anew, `--debug` builds for a debugger, `--symbols` keeps the names of functions for
+ * profilers (`npm run bench -- profile`). Nothing is downloaded but libtorch, where
  * the machine has none: Node-API's headers come from the package node-api-headers (package.json's
  * `binary.napi_versions` tells cmake-js so).
  */
@@ -44,7 +45,7 @@ function parallelJobs() {
 }
 
 /** What CMake fixed when it configured: where this differs from the last time, the folder is made anew. */
-function configurationStamp(libtorch, configuration) {
+function configurationStamp(libtorch, configuration, symbols) {
   return JSON.stringify({
     root,
     libtorch: libtorch.directory,
@@ -55,6 +56,7 @@ function configurationStamp(libtorch, configuration) {
     cmake: findProgram("cmake"),
     compiler: [process.env.CC ?? null, process.env.CXX ?? null, process.env.CXXFLAGS ?? null],
     anyTorch: process.env.WAVEGPT_ANY_TORCH ?? null,
+    symbols,
   });
 }
 
@@ -80,7 +82,8 @@ console.error(
 );
 
 const stampFile = path.join(build, "configuration.json");
-const stamp = configurationStamp(libtorch, configuration);
+const symbols = process.argv.includes("--symbols");
+const stamp = configurationStamp(libtorch, configuration, symbols);
 const before = existsSync(stampFile) ? readFileSync(stampFile, "utf8") : "";
 const fresh = process.argv.includes("--clean") || before !== stamp;
 if (fresh) removeBuild(build);
@@ -99,6 +102,7 @@ if (fresh) {
   rmSync(stampFile, { force: true });
   const definitions = [`--CDLIBTORCH=${libtorch.directory.replaceAll("\\", "/")}`];
   if (process.env.WAVEGPT_ANY_TORCH === "1") definitions.push("--CDWAVEGPT_ANY_TORCH=ON");
+  definitions.push(`--CDWAVEGPT_SYMBOLS=${symbols ? "ON" : "OFF"}`);
   const status = runModule(cmakeJs, ["configure", ...options, ...definitions], {
     env: environment,
   });

@@ -3,157 +3,118 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import type { BenchOptions } from "../options.js";
 import { Worker } from "../pairs/worker.js";
-import { CONFIGURATIONS, type Configuration, isNamed } from "../step/configurations.js";
+import { type Configuration, configurationsNamed } from "../step/configurations.js";
 import { prepare, type Side, writeTokens } from "../step/sides.js";
-import { table } from "../table.js";
-import { type LibraryShare, librariesOf } from "./libraries.js";
 import type { NativeUse } from "./native.js";
+import { record } from "./perf.js";
+import { type Sampled, summarize } from "./sampled.js";
 
-export interface ProfileReport {
+export interface ProfileResult {
   readonly name: string;
-  readonly threads: number;
-  readonly steps: number;
-  /** Of one step: all of it, and what is spent inside native calls. */
+  /** With a clock around each native call, of one step: all of it, and what is spent inside them. */
   readonly milliseconds: number;
   readonly nativeMilliseconds: number;
   /** Of one step, the longest first. */
   readonly uses: readonly NativeUse[];
-  readonly libraries: Readonly<Partial<Record<Side, readonly LibraryShare[]>>>;
-  /** Why `libraries` is empty. */
-  readonly withoutLibraries: string | null;
+  readonly sampled: Readonly<Partial<Record<Side, Sampled>>>;
+  /** Why `sampled` is empty. */
+  readonly withoutSamples: string | null;
+}
+
+export interface ProfileReport {
+  readonly threads: number;
+  readonly results: readonly ProfileResult[];
+}
+
+/** How long native calls are timed, and how long perf looks at each side; seconds. */
+interface Extent {
+  readonly clocked: number;
+  readonly sampled: number;
 }
 
 async function nativeCalls(
-  { settings }: Configuration,
+  { settings, vocabulary }: Configuration,
   threads: number,
-  steps: number,
-): Promise<{ milliseconds: number; uses: NativeUse[] }> {
+  { clocked }: Extent,
+): Promise<Pick<ProfileResult, "milliseconds" | "nativeMilliseconds" | "uses">> {
   const folder = mkdtempSync(path.join(tmpdir(), "wavegpt-bench-"));
   const worker = Worker.node("TypeScript", "profile/worker.js", {});
   try {
     const tokens = path.join(folder, "tokens.u16");
-    writeTokens(tokens);
-    await worker.ask("prepare", { settings, tokens, threads });
-    await worker.ask("train", { steps });
-    return await worker.ask("train", { steps });
+    writeTokens(tokens, vocabulary);
+    await worker.ask("prepare", { settings, vocabulary, tokens, threads });
+    type Timed = { milliseconds: number; uses: NativeUse[] };
+    const warm = await worker.ask<Timed>("train", { steps: 3 });
+    const steps = Math.max(3, Math.ceil((clocked * 3000) / warm.milliseconds));
+    const { milliseconds, uses } = await worker.ask<Timed>("train", { steps });
+    const perStep = uses
+      .map((use) => ({
+        name: use.name,
+        calls: use.calls / steps,
+        milliseconds: use.milliseconds / steps,
+      }))
+      .sort((a, b) => b.milliseconds - a.milliseconds);
+    return {
+      milliseconds: milliseconds / steps,
+      nativeMilliseconds: perStep.reduce((sum, use) => sum + use.milliseconds, 0),
+      uses: perStep,
+    };
   } finally {
     await worker.stop();
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-async function libraries(
+async function sample(
   configuration: Configuration,
   threads: number,
-  seconds: number,
-): Promise<Partial<Record<Side, LibraryShare[]>>> {
-  const prepared = await prepare(configuration, threads, ["PyTorch eager"]);
+  { sampled: seconds }: Extent,
+): Promise<Partial<Record<Side, Sampled>>> {
+  // Node then writes the names of what V8 makes to /tmp/perf-PID.map, where perf looks for them.
+  const environment = { NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} --perf-basic-prof` };
+  const prepared = await prepare(configuration, threads, ["PyTorch eager"], environment);
+  const sampled: Partial<Record<Side, Sampled>> = {};
   try {
-    const shares: Partial<Record<Side, LibraryShare[]>> = {};
     for (const [side, worker] of prepared.workers) {
       await worker.ask("begin");
-      const perStep = (await worker.ask<number>("train", { steps: 10 })) / 10;
-      const training = worker.ask("train", { steps: Math.ceil((seconds + 2) / perStep) });
-      try {
-        shares[side] = await librariesOf(worker.pid, seconds);
-      } finally {
-        await training;
-      }
+      await worker.ask("train", { steps: 5 });
+      const expected = (await worker.ask<number>("train", { steps: 3 })) / 3;
+      const steps = Math.ceil((seconds + 1.5) / expected);
+      const training = worker.ask<number>("train", { steps });
+      const recording = await record(worker.pid, seconds).finally(() => training);
+      sampled[side] = summarize(recording, (await training) / steps, worker.pid);
     }
-    return shares;
+    return sampled;
   } finally {
+    const pids = [...prepared.workers.values()].map(({ pid }) => pid);
     await prepared.stop();
+    for (const pid of pids) rmSync(`/tmp/perf-${pid}.map`, { force: true });
   }
+}
+
+async function profile(
+  configuration: Configuration,
+  threads: number,
+  extent: Extent,
+): Promise<ProfileResult> {
+  const timed = await nativeCalls(configuration, threads, extent);
+  let sampled: ProfileResult["sampled"] = {};
+  let withoutSamples: string | null = null;
+  try {
+    sampled = await sample(configuration, threads, extent);
+  } catch (error) {
+    withoutSamples = (error as Error).message;
+  }
+  return { name: configuration.name, ...timed, sampled, withoutSamples };
 }
 
 /** Where a training step spends its time. */
-export async function profileStep({ quick, only, threads }: BenchOptions): Promise<ProfileReport> {
-  const wanted = only === "" ? "wavegpt float32" : only;
-  const configuration = CONFIGURATIONS.find((one) => isNamed(one, wanted));
-  if (configuration === undefined) throw new Error(`--only: no training is named ${only}`);
-  const steps = quick ? 3 : 50;
-  const { milliseconds, uses } = await nativeCalls(configuration, threads, steps);
-  const perStep = uses
-    .map((use) => ({
-      name: use.name,
-      calls: use.calls / steps,
-      milliseconds: use.milliseconds / steps,
-    }))
-    .sort((a, b) => b.milliseconds - a.milliseconds);
-  let shares: ProfileReport["libraries"] = {};
-  let withoutLibraries: string | null = null;
-  try {
-    shares = await libraries(configuration, threads, quick ? 2 : 10);
-  } catch (error) {
-    withoutLibraries = (error as Error).message;
+export async function profileSteps({ quick, only, threads }: BenchOptions): Promise<ProfileReport> {
+  const extent = quick ? { clocked: 1, sampled: 2 } : { clocked: 5, sampled: 10 };
+  const results: ProfileResult[] = [];
+  for (const configuration of configurationsNamed(only)) {
+    process.stderr.write(`${configuration.name} ...\n`);
+    results.push(await profile(configuration, threads, extent));
   }
-  return {
-    name: configuration.name,
-    threads,
-    steps,
-    milliseconds: milliseconds / steps,
-    nativeMilliseconds: perStep.reduce((sum, use) => sum + use.milliseconds, 0),
-    uses: perStep,
-    libraries: shares,
-    withoutLibraries,
-  };
-}
-
-const SHOWN = 16;
-/** Percent of CPU time under which a library is not shown. */
-const LEAST = 0.5;
-
-export function formatProfile(report: ProfileReport): string {
-  const { name, threads, steps, milliseconds, nativeMilliseconds, uses } = report;
-  const javascript = milliseconds - nativeMilliseconds;
-  const calls = uses.reduce((sum, use) => sum + use.calls, 0);
-  const rows = uses
-    .slice(0, SHOWN)
-    .map((use) => [
-      `\`${use.name}\``,
-      use.calls.toFixed(0),
-      use.milliseconds.toFixed(3),
-      `${((100 * use.milliseconds) / milliseconds).toFixed(1)} %`,
-    ]);
-  const rest = uses.slice(SHOWN);
-  const sum = (key: "calls" | "milliseconds") => rest.reduce((total, use) => total + use[key], 0);
-  rows.push([
-    `${rest.length} others`,
-    sum("calls").toFixed(0),
-    sum("milliseconds").toFixed(3),
-    `${((100 * sum("milliseconds")) / milliseconds).toFixed(1)} %`,
-  ]);
-  const parts = [
-    `## Where a training step spends its time\n`,
-    `${name}, ${threads} threads, ${steps} steps with a clock around each native call. A step takes ${milliseconds.toFixed(1)} ms: ${nativeMilliseconds.toFixed(1)} ms inside ${calls.toFixed(0)} native calls, ${javascript.toFixed(2)} ms (${((100 * javascript) / milliseconds).toFixed(1)} %) in JavaScript, clocks included.\n`,
-    table(["native call", "calls/step", "ms/step", "of the step"], rows),
-    "",
-  ];
-  if (report.withoutLibraries !== null) {
-    parts.push(`Not measured by library: ${report.withoutLibraries}`);
-    return parts.join("\n");
-  }
-  const sides = Object.keys(report.libraries) as Side[];
-  const names = [
-    ...new Set(
-      sides.flatMap((side) =>
-        report.libraries[side]!.filter(({ percent }) => percent >= LEAST).map(
-          ({ library }) => library,
-        ),
-      ),
-    ),
-  ];
-  const share = (side: Side, library: string) =>
-    report.libraries[side]!.find((one) => one.library === library)?.percent ?? 0;
-  parts.push(
-    `CPU time of all threads by library, percent (perf):\n`,
-    table(
-      ["library", ...sides],
-      names.map((library) => [
-        `\`${library}\``,
-        ...sides.map((side) => share(side, library).toFixed(1)),
-      ]),
-    ),
-  );
-  return parts.join("\n");
+  return { threads, results };
 }

@@ -11,9 +11,9 @@ const { Training } = await import("../step/training.js");
 let training: InstanceType<typeof Training>;
 
 await answer({
-  prepare: ({ settings, tokens, threads }: Given) => {
+  prepare: ({ settings, vocabulary, tokens, threads }: Given) => {
     torch.setNumThreads(threads);
-    training = new Training(settings, tokens);
+    training = new Training(settings, vocabulary, tokens);
     training.model.train();
   },
   /** Milliseconds in all, and inside native calls, of so many steps. */

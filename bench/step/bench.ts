@@ -1,37 +1,44 @@
 import type { BenchOptions } from "../options.js";
-import { formatSpread, ratiosOf, type Spread, spreadOf } from "../pairs/spread.js";
 import { takeTurns } from "../pairs/turns.js";
-import { table } from "../table.js";
-import { CONFIGURATIONS, type Configuration, isNamed } from "./configurations.js";
-import { type Prepared, prepare, SIDES, type Side, TOLERANCE, type Versions } from "./sides.js";
+import { type Best, bestOf } from "./best.js";
+import { type Configuration, configurationsNamed, type Dtype } from "./configurations.js";
+import { type Prepared, prepare, SIDES, type Side, type Versions } from "./sides.js";
 
-interface Memory {
+export interface Memory {
   /** After loading the libraries, before there is a model; MiB. */
   readonly libraries: number;
   /** While training; MiB. */
   readonly peak: number;
 }
 
-export interface SideResult {
+/** A side in a precision. */
+export interface Entrant {
+  readonly side: Side;
+  readonly dtype: Dtype;
   /** Milliseconds a step, by round. */
   readonly milliseconds: readonly number[];
-  readonly tokensPerSecond: number;
-  readonly memory: Memory;
-  /** Our time as a share of this side's; 1 for our own. */
-  readonly ratio: Spread;
+  /** By start of the process. */
+  readonly memory: readonly Memory[];
 }
 
+/** One model with one vocabulary, on all sides and in both precisions, which all took turns. */
 export interface StepResult {
+  /** E.g. `"gpt 65"`. */
   readonly name: string;
+  readonly vocabulary: number;
   readonly parameters: number;
-  /** How often each side's process was started. */
+  readonly tokensPerStep: number;
+  /** How often each entrant's process was started. */
   readonly starts: number;
   readonly rounds: number;
   readonly stepsPerRound: number;
-  readonly losses: Prepared["losses"];
-  readonly difference: number;
-  readonly sides: Partial<Record<Side, SideResult>>;
+  /** By precision: the losses that were compared, and the largest difference of a side's from ours. */
+  readonly losses: Partial<Record<Dtype, Prepared["losses"]>>;
+  readonly difference: Partial<Record<Dtype, number>>;
+  readonly entrants: readonly Entrant[];
+  /** Why a side was not measured. */
   readonly missing: Partial<Record<Side, string>>;
+  readonly best: Best;
 }
 
 export interface StepReport {
@@ -40,145 +47,147 @@ export interface StepReport {
   readonly results: readonly StepResult[];
 }
 
-/** Each side's processes are started so many times: where a process's memory lies makes a few percent. */
-const STARTS = 3;
+/** What is measured how often, by vocabulary: a step with the large one takes up to two seconds. */
+interface Extent {
+  readonly starts: number;
+  readonly rounds: number;
+  readonly warmUp: number;
+  /** A round of each entrant takes at least this long, in seconds. */
+  readonly round: number;
+}
 
-/** What one set of processes measured. */
+function extentOf(vocabulary: number, { quick, rounds }: BenchOptions): Extent {
+  const small = vocabulary < 1000;
+  if (quick) return { starts: 1, rounds: rounds ?? 2, warmUp: 1, round: 0 };
+  return {
+    // Where a process's memory happens to lie makes a few percent.
+    starts: small ? 3 : 2,
+    rounds: rounds ?? (small ? 24 : 20),
+    // The first steps are not like the others: optimizer state, compilation, V8.
+    warmUp: small ? 20 : 3,
+    round: 0.4,
+  };
+}
+
+type Key = `${Side} ${Dtype}`;
+
 interface Started {
-  readonly prepared: Prepared;
+  readonly prepared: ReadonlyMap<Dtype, Prepared>;
   readonly stepsPerRound: number;
-  /** Milliseconds a step, by round. */
-  readonly milliseconds: Partial<Record<Side, number[]>>;
-  readonly memory: Partial<Record<Side, Memory>>;
+  readonly milliseconds: Readonly<Record<Key, number[]>>;
+  readonly memory: Readonly<Record<Key, Memory>>;
 }
 
 async function measureOnce(
-  configuration: Configuration,
-  { quick, threads }: BenchOptions,
+  configurations: readonly Configuration[],
+  threads: number,
+  extent: Extent,
   rounds: number,
 ): Promise<Started> {
-  const prepared = await prepare(configuration, threads);
+  const prepared = new Map<Dtype, Prepared>();
   try {
-    const { workers } = prepared;
-    const sides = SIDES.filter((side) => workers.has(side));
-    const train = (side: Side, steps: number) => workers.get(side)!.ask<number>("train", { steps });
-    let longest = 0;
-    for (const side of sides) {
-      await workers.get(side)!.ask("begin");
-      // The first steps are not like the others: optimizer state, compilation, V8.
-      await train(side, quick ? 2 : 20);
-      await workers.get(side)!.ask("resetPeak");
-      longest = Math.max(longest, (await train(side, 3)) / 3);
+    for (const configuration of configurations) {
+      prepared.set(configuration.settings.dtype, await prepare(configuration, threads));
     }
-    const stepsPerRound = quick ? 2 : Math.max(3, Math.ceil(1 / longest));
+    const keys: Key[] = [];
+    const workers = new Map<Key, NonNullable<ReturnType<Prepared["workers"]["get"]>>>();
+    for (const side of SIDES) {
+      for (const [dtype, one] of prepared) {
+        const worker = one.workers.get(side);
+        if (worker === undefined) continue;
+        keys.push(`${side} ${dtype}`);
+        workers.set(`${side} ${dtype}`, worker);
+      }
+    }
+    const train = (key: Key, steps: number) => workers.get(key)!.ask<number>("train", { steps });
+    let longest = 0;
+    for (const key of keys) {
+      await workers.get(key)!.ask("begin");
+      await train(key, extent.warmUp);
+      await workers.get(key)!.ask("resetPeak");
+      longest = Math.max(longest, (await train(key, 2)) / 2);
+    }
+    const stepsPerRound = Math.max(1, Math.ceil(extent.round / longest));
     const milliseconds = await takeTurns(
-      sides,
+      keys,
       rounds,
-      async (side) => ((await train(side, stepsPerRound)) * 1000) / stepsPerRound,
+      async (key) => ((await train(key, stepsPerRound)) * 1000) / stepsPerRound,
     );
-    const memory: Partial<Record<Side, Memory>> = {};
-    for (const side of sides) memory[side] = await workers.get(side)!.ask<Memory>("memory");
+    const memory = {} as Record<Key, Memory>;
+    for (const key of keys) memory[key] = await workers.get(key)!.ask<Memory>("memory");
     return { prepared, stepsPerRound, milliseconds, memory };
   } finally {
-    await prepared.stop();
+    for (const one of prepared.values()) await one.stop();
   }
 }
 
 async function measure(
-  configuration: Configuration,
+  name: string,
+  configurations: readonly Configuration[],
   options: BenchOptions,
 ): Promise<{ result: StepResult; versions: Versions }> {
-  const starts = options.quick ? 1 : STARTS;
-  const rounds = Math.ceil((options.rounds ?? (options.quick ? 2 : 18)) / starts);
+  const [{ vocabulary, settings }] = configurations as [Configuration];
+  const extent = extentOf(vocabulary, options);
+  const rounds = Math.ceil(extent.rounds / extent.starts);
   const started: Started[] = [];
-  for (let start = 0; start < starts; start++) {
-    started.push(await measureOnce(configuration, options, rounds));
+  for (let start = 0; start < extent.starts; start++) {
+    started.push(await measureOnce(configurations, options.threads, extent, rounds));
   }
   const [{ prepared, stepsPerRound }] = started as [Started];
-  const { batchSize, blockSize } = configuration.settings;
-  const all = (side: Side) => started.flatMap((one) => one.milliseconds[side] ?? []);
-  const ours = all("TypeScript");
-  const sides: Partial<Record<Side, SideResult>> = {};
-  for (const side of SIDES) {
-    const milliseconds = all(side);
-    if (milliseconds.length !== ours.length) continue;
-    const memories = started.map((one) => one.memory[side]!);
-    sides[side] = {
-      milliseconds,
-      tokensPerSecond: (batchSize * blockSize * 1000) / spreadOf(milliseconds).median,
-      memory: {
-        libraries: spreadOf(memories.map(({ libraries }) => libraries)).median,
-        peak: spreadOf(memories.map(({ peak }) => peak)).median,
-      },
-      ratio: ratiosOf(ours, milliseconds),
-    };
+  const entrants: Entrant[] = [];
+  const missing: Partial<Record<Side, string>> = {};
+  const losses: Partial<Record<Dtype, Prepared["losses"]>> = {};
+  const difference: Partial<Record<Dtype, number>> = {};
+  for (const [dtype, one] of prepared) {
+    losses[dtype] = one.losses;
+    difference[dtype] = Math.max(...started.map((each) => each.prepared.get(dtype)!.difference));
+    for (const [side, why] of one.missing) missing[side] = why;
+    for (const side of SIDES) {
+      const key: Key = `${side} ${dtype}`;
+      // A side that failed in one start is left out, as its rounds would have no partners.
+      if (started.some((each) => each.milliseconds[key] === undefined)) continue;
+      entrants.push({
+        side,
+        dtype,
+        milliseconds: started.flatMap((each) => each.milliseconds[key]),
+        memory: started.map((each) => each.memory[key]),
+      });
+    }
   }
+  const [first] = prepared.values();
   return {
-    versions: prepared.versions,
+    versions: first!.versions,
     result: {
-      name: configuration.name,
-      parameters: prepared.parameters,
-      starts,
-      rounds: ours.length,
+      name,
+      vocabulary,
+      parameters: first!.parameters,
+      tokensPerStep: settings.batchSize * settings.blockSize,
+      starts: extent.starts,
+      rounds: rounds * extent.starts,
       stepsPerRound,
-      losses: prepared.losses,
-      difference: Math.max(...started.map((one) => one.prepared.difference)),
-      sides,
-      missing: Object.fromEntries(prepared.missing),
+      losses,
+      difference,
+      entrants,
+      missing,
+      best: bestOf(entrants, vocabulary),
     },
   };
 }
 
-/** Times a training step of each configuration on all sides, in turns. */
+/** Times a training step of each model and vocabulary, on all sides and in both precisions, in turns. */
 export async function measureSteps(options: BenchOptions): Promise<StepReport> {
+  const groups = new Map<string, Configuration[]>();
+  for (const one of configurationsNamed(options.only)) {
+    const name = `${one.settings.model} ${one.vocabulary}`;
+    groups.set(name, [...(groups.get(name) ?? []), one]);
+  }
   const results: StepResult[] = [];
   let versions: Versions | null = null;
-  for (const configuration of CONFIGURATIONS) {
-    if (!isNamed(configuration, options.only)) continue;
-    process.stderr.write(`${configuration.name} ...\n`);
-    const measured = await measure(configuration, options);
+  for (const [name, configurations] of groups) {
+    process.stderr.write(`${name} ...\n`);
+    const measured = await measure(name, configurations, options);
     versions = measured.versions;
     results.push(measured.result);
   }
-  if (versions === null) {
-    throw new Error(
-      `--only: expected part of a name among ${CONFIGURATIONS.map(({ name }) => name).join(", ")}, got ${options.only}`,
-    );
-  }
-  return { threads: options.threads, versions, results };
-}
-
-export function formatSteps({ threads, versions, results }: StepReport): string {
-  const rows = results.flatMap(({ name, sides, missing }) => [
-    ...SIDES.flatMap((side) => {
-      const result = sides[side];
-      if (result === undefined) return [];
-      return [
-        [
-          name,
-          side,
-          formatSpread(spreadOf(result.milliseconds), 1),
-          result.tokensPerSecond.toFixed(0),
-          side === "TypeScript" ? "" : formatSpread(result.ratio, 3),
-          result.memory.peak.toFixed(0),
-          result.memory.libraries.toFixed(0),
-        ],
-      ];
-    }),
-    ...Object.entries(missing).map(([side, why]) => [name, side, `not measured: ${why}`]),
-  ]);
-  const differences = results.map(
-    ({ name, difference }) => `${name} ${difference.toExponential(1)}`,
-  );
-  return [
-    `## Training step\n`,
-    `The \`shakespeare\` preset: batches of 32 blocks of 64 tokens, C 128, 4 heads, 4 layers, dropout 0.2, fused AdamW; ${results.map(({ name, parameters }) => `${name} ${parameters} parameters`).join(", ")}.`,
-    `All sides on ${threads} threads (OMP_WAIT_POLICY ${process.env.OMP_WAIT_POLICY ?? "not set"}), libtorch ${versions.libtorch} in both, Python ${versions.python}. ${results[0]!.rounds} rounds of about a second in turns, the processes started ${results[0]!.starts} times.`,
-    `Checked first: from the same weights, without dropout, all sides have the same losses over 5 steps (largest difference: ${differences.join(", ")}; allowed ${TOLERANCE.float32} in float32, ${TOLERANCE.bfloat16} in bfloat16).`,
-    `Median (quartiles); ratio: TypeScript's time as a share of the side's, by round. Memory: peak while training, and with nothing but the libraries loaded.\n`,
-    table(
-      ["training", "side", "ms/step", "tokens/s", "TypeScript / side", "peak MiB", "libraries MiB"],
-      rows,
-    ),
-  ].join("\n");
+  return { threads: options.threads, versions: versions!, results };
 }

@@ -5,7 +5,6 @@ import { packageRoot } from "../../lib/package-root.js";
 import { Random } from "../../src/data/random.js";
 import { Worker } from "../pairs/worker.js";
 import type { Configuration } from "./configurations.js";
-import { VOCABULARY } from "./vocabulary.js";
 
 /** What a training step is timed on. */
 export const SIDES = ["TypeScript", "PyTorch eager", "torch.compile"] as const;
@@ -53,11 +52,11 @@ interface Their {
 }
 
 /** A text for all sides. */
-export function writeTokens(file: string): void {
+export function writeTokens(file: string, vocabulary: number): void {
   const random = new Random(0);
   writeFileSync(
     file,
-    Uint16Array.from({ length: TOKENS }, () => random.below(VOCABULARY)),
+    Uint16Array.from({ length: TOKENS }, () => random.below(vocabulary)),
   );
 }
 
@@ -67,9 +66,10 @@ export function writeTokens(file: string): void {
  * @throws Error where two sides do not compute the same
  */
 export async function prepare(
-  { name, settings }: Configuration,
+  { name, vocabulary, settings }: Configuration,
   threads: number,
   against: readonly Exclude<Side, "TypeScript">[] = ["PyTorch eager", "torch.compile"],
+  extraEnvironment: Readonly<Record<string, string>> = {},
 ): Promise<Prepared> {
   const folder = mkdtempSync(path.join(tmpdir(), "wavegpt-bench-"));
   const file = (base: string) => path.join(folder, base);
@@ -85,6 +85,7 @@ export async function prepare(
     OMP_NUM_THREADS: String(threads),
     MKL_NUM_THREADS: String(threads),
     TORCHINDUCTOR_CACHE_DIR: compiled,
+    ...extraEnvironment,
   };
   const workers = new Map<Side, Worker>();
   const stop = async () => {
@@ -92,11 +93,11 @@ export async function prepare(
     rmSync(folder, { recursive: true, force: true });
   };
   try {
-    writeTokens(tokens);
+    writeTokens(tokens, vocabulary);
     const ours = Worker.node("TypeScript", "step/worker.js", environment);
     workers.set("TypeScript", ours);
     const given = { threads, tokens, weights };
-    const our = await ours.ask<Our>("prepare", { ...given, settings });
+    const our = await ours.ask<Our>("prepare", { ...given, vocabulary, settings });
     await ours.ask("save", { batches, count: CHECKED });
     const missing = new Map<Side, string>();
     const losses: Partial<Record<Side, number[]>> = {

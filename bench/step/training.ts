@@ -9,7 +9,6 @@ import { precisionOf } from "../../src/training/precision.js";
 import { createSchedule } from "../../src/training/schedule.js";
 import { buildModel, buildOptimizer } from "../../src/training/setup.js";
 import { trainStep } from "../../src/training/step.js";
-import { VOCABULARY } from "./vocabulary.js";
 
 interface Trained {
   readonly loader: DataLoader;
@@ -27,12 +26,12 @@ export class Training {
   #trained: Trained;
 
   /** @param tokensFile - the text's tokens, 16 bits each */
-  constructor(settings: Settings, tokensFile: string) {
+  constructor(settings: Settings, vocabulary: number, tokensFile: string) {
     const bytes = readFileSync(tokensFile);
     this.#settings = settings;
     this.#tokens = new Uint16Array(new Uint8Array(bytes).buffer);
     torch.manualSeed(settings.seed);
-    this.model = buildModel(settings, VOCABULARY, "cpu");
+    this.model = buildModel(settings, vocabulary, "cpu");
     this.#trained = this.#fresh();
   }
 

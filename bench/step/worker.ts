@@ -11,7 +11,7 @@ let weights: string;
 await answer({
   prepare: (given: Given) => {
     torch.setNumThreads(given.threads);
-    training = new Training(given.settings, given.tokens);
+    training = new Training(given.settings, given.vocabulary, given.tokens);
     weights = given.weights;
     return {
       libtorch: torch.version,

@@ -1,2 +1,0 @@
-/** Characters of Tiny Shakespeare. */
-export const VOCABULARY = 65;
