@@ -1,9 +1,13 @@
 import { writeFileSync } from "node:fs";
+import { measureKernels } from "./kernels/bench.js";
+import { formatKernels } from "./kernels/format.js";
 import { describeMachine, machine } from "./machine.js";
 import { type BenchOptions, readOptions, USAGE } from "./options.js";
 import { formatOverhead, measureOverhead } from "./overhead/bench.js";
 import { profileSteps } from "./profile/bench.js";
 import { formatProfile } from "./profile/format.js";
+import { measureScaling } from "./scaling/bench.js";
+import { formatScaling } from "./scaling/format.js";
 import { measureSteps } from "./step/bench.js";
 import { formatSteps } from "./step/format.js";
 
@@ -20,6 +24,16 @@ async function bench(options: BenchOptions): Promise<void> {
     const step = await measureSteps(options);
     report.step = step;
     console.log(`${formatSteps(step)}\n`);
+  }
+  if (options.parts.includes("kernels")) {
+    const kernels = await measureKernels(options);
+    report.kernels = kernels;
+    console.log(`${formatKernels(kernels)}\n`);
+  }
+  if (options.parts.includes("scaling")) {
+    const scaling = await measureScaling(options);
+    report.scaling = scaling;
+    console.log(`${formatScaling(scaling)}\n`);
   }
   if (options.parts.includes("profile")) {
     const profile = await profileSteps(options);

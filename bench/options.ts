@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 
-export const PARTS = ["overhead", "step", "profile"] as const;
+export const PARTS = ["overhead", "step", "kernels", "scaling", "profile"] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface BenchOptions {
@@ -24,6 +24,8 @@ Parts (default: overhead step)
   overhead      one operator on 4x4 tensors, against PyTorch from Python, one thread each
   step          a training step of the shakespeare preset, with its own vocabulary (65) and with
                 GPT-2's (50304), against PyTorch eager and torch.compile
+  kernels       each wavegpt:: operator, against the same by libtorch's and from Python
+  scaling       how our step's time grows with threads, batch, block size and layers
   profile       where a training step spends its time, by libtorch call and by perf; for the
                 share outside libtorch and our kernels: npm run build:binding -- --symbols
 
@@ -31,8 +33,8 @@ Options
   --quick       few and short rounds, to see that everything runs
   --rounds N    how many times each side has its turn
   --threads N   CPU threads of each side in training steps (default: all, ${availableParallelism()} here)
-  --only TEXT   measure only this: part of an operator's call ("add"), or words of a
-                training's name ("wavegpt", "gpt 50304 bfloat16")
+  --only TEXT   measure only this: part of an operator's call ("add"), words of a training's
+                name ("wavegpt", "gpt 50304 bfloat16"), or parts of a kernel's ("mlp float32")
   --json FILE   write all measurements to FILE
   --help
 `;

@@ -51,6 +51,11 @@ interface Their {
   readonly parameters: number;
 }
 
+/** What gives a process so many threads. */
+export function threadEnvironment(threads: number): Record<string, string> {
+  return { OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) };
+}
+
 /** A text for all sides. */
 export function writeTokens(file: string, vocabulary: number): void {
   const random = new Random(0);
@@ -82,8 +87,7 @@ export async function prepare(
   const compiled = path.join(packageRoot(), "build", "bench", "torchinductor");
   mkdirSync(compiled, { recursive: true });
   const environment = {
-    OMP_NUM_THREADS: String(threads),
-    MKL_NUM_THREADS: String(threads),
+    ...threadEnvironment(threads),
     TORCHINDUCTOR_CACHE_DIR: compiled,
     ...extraEnvironment,
   };
