@@ -18,7 +18,13 @@ export interface BenchOptions {
   readonly only: string;
 }
 
+/** Files of earlier measurements to show, instead of measuring. */
+export interface Reports {
+  readonly files: readonly string[];
+}
+
 export const USAGE = `Usage: npm run bench [-- PART...] [OPTIONS]
+       npm run bench -- report FILE...
 
 Parts (default: overhead step)
   overhead      one operator on 4x4 tensors, against PyTorch from Python, one thread each
@@ -28,6 +34,7 @@ Parts (default: overhead step)
   scaling       how our step's time grows with threads, batch, block size and layers
   profile       where a training step spends its time, by libtorch call and by perf; for the
                 share outside libtorch and our kernels: npm run build:binding -- --symbols
+  report        shows what --json wrote; of several files, their profiles beside each other
 
 Options
   --quick       few and short rounds, to see that everything runs
@@ -49,7 +56,7 @@ function positive(flag: string, value: string | undefined): number | null {
 }
 
 /** @throws Error that says what was expected, for a bad command line; returns null for --help. */
-export function readOptions(argv: readonly string[]): BenchOptions | null {
+export function readOptions(argv: readonly string[]): BenchOptions | Reports | null {
   const { values, positionals } = parseArgs({
     args: [...argv],
     allowPositionals: true,
@@ -63,6 +70,7 @@ export function readOptions(argv: readonly string[]): BenchOptions | null {
     },
   });
   if (values.help) return null;
+  if (positionals[0] === "report") return { files: positionals.slice(1) };
   const unknown = positionals.find((part) => !(PARTS as readonly string[]).includes(part));
   if (unknown !== undefined) {
     throw new Error(`expected a part among ${PARTS.join(", ")}, got ${unknown}`);
