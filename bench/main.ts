@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { describeMachine, machine } from "./machine.js";
-import { type BenchOptions, PARTS, type Reports, readOptions, USAGE } from "./options.js";
+import { type BenchOptions, PARTS, readOptions, USAGE } from "./options.js";
 import { MEASURED } from "./parts.js";
 import { formatSaved } from "./report.js";
 
@@ -18,7 +18,7 @@ async function bench(options: BenchOptions): Promise<void> {
   }
 }
 
-let options: BenchOptions | Reports | null = null;
+let options: BenchOptions | null = null;
 try {
   options = readOptions(process.argv.slice(2));
 } catch (error) {
@@ -26,5 +26,5 @@ try {
   process.exit(2);
 }
 if (options === null) process.stdout.write(USAGE);
-else if ("files" in options) console.log(formatSaved(options.files));
+else if (options.report !== null) console.log(formatSaved(options.report));
 else await bench(options);

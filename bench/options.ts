@@ -16,11 +16,8 @@ export interface BenchOptions {
   readonly threads: number;
   /** Measures only what has this in its name. */
   readonly only: string;
-}
-
-/** Files of earlier measurements to show, instead of measuring. */
-export interface Reports {
-  readonly files: readonly string[];
+  /** Files of earlier measurements to show instead of measuring, or null. */
+  readonly report: readonly string[] | null;
 }
 
 export const USAGE = `Usage: npm run bench [-- PART...] [OPTIONS]
@@ -56,7 +53,7 @@ function positive(flag: string, value: string | undefined): number | null {
 }
 
 /** @throws Error that says what was expected, for a bad command line; returns null for --help. */
-export function readOptions(argv: readonly string[]): BenchOptions | Reports | null {
+export function readOptions(argv: readonly string[]): BenchOptions | null {
   const { values, positionals } = parseArgs({
     args: [...argv],
     allowPositionals: true,
@@ -70,17 +67,19 @@ export function readOptions(argv: readonly string[]): BenchOptions | Reports | n
     },
   });
   if (values.help) return null;
-  if (positionals[0] === "report") return { files: positionals.slice(1) };
-  const unknown = positionals.find((part) => !(PARTS as readonly string[]).includes(part));
+  const report = positionals[0] === "report" ? positionals.slice(1) : null;
+  const parts = report === null ? positionals : [];
+  const unknown = parts.find((part) => !(PARTS as readonly string[]).includes(part));
   if (unknown !== undefined) {
     throw new Error(`expected a part among ${PARTS.join(", ")}, got ${unknown}`);
   }
   return {
-    parts: positionals.length === 0 ? ["overhead", "step"] : (positionals as Part[]),
+    parts: parts.length === 0 ? ["overhead", "step"] : (parts as Part[]),
     quick: values.quick,
     json: values.json ?? null,
     rounds: positive("rounds", values.rounds),
     threads: positive("threads", values.threads) ?? availableParallelism(),
     only: values.only,
+    report,
   };
 }

@@ -59,6 +59,10 @@ describe("the command line", () => {
     });
     expect(readOptions([])?.parts).toEqual(["overhead", "step"]);
     expect(readOptions(["--help"])).toBeNull();
+    expect(readOptions(["report", "before.json", "after.json"])?.report).toEqual([
+      "before.json",
+      "after.json",
+    ]);
   });
 
   it("says what it expected", () => {
