@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/cpu/exp.h"
 #include "kernels/cpu/pack.h"
 
 namespace wavegpt::kernels {
@@ -170,15 +171,6 @@ class Computation {
     return most;
   }
 
-  static Vec exp(const Vec& x) {
-    // bfloat16 keeps 8 bits: 20 units in the last place of a float are not seen in it.
-    if constexpr (std::is_same_v<T, c10::BFloat16>) {
-      return x.exp_u20();
-    } else {
-      return x.exp();
-    }
-  }
-
   // values = exp(logits - reference), zeros from `present` to the block's end; returns their sum.
   Sum exponentials(const Sum* logits, int64_t present, Sum reference, T* values) const {
     constexpr int64_t size = Vec::size();
@@ -186,8 +178,8 @@ class Computation {
     Vec sum(0);
     int64_t i = 0;
     for (; i + kBlock<T> <= present; i += kBlock<T>) {
-      const Pair<T> powers{exp(Vec::loadu(logits + i) - subtracted),
-                           exp(Vec::loadu(logits + i + size) - subtracted)};
+      const Pair<T> powers{exp<T>(Vec::loadu(logits + i) - subtracted),
+                           exp<T>(Vec::loadu(logits + i + size) - subtracted)};
       sum = sum + powers.first + powers.second;
       store(values + i, powers);
     }
