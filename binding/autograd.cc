@@ -41,6 +41,25 @@ napi_value grad(Call& call) {
   return call.NewNumber(call.environment->PutUnscoped(std::move(gradient)));
 }
 
+// Those of many tensors at once: an optimizer reads them all in each step.
+napi_value gradients(Call& call) {
+  std::vector<at::Tensor> tensors = call.Tensors(0, "tensors", false);
+  napi_value array;
+  Check(call.env, napi_create_array_with_length(call.env, tensors.size(), &array));
+  for (size_t at = 0; at < tensors.size(); ++at) {
+    Check(call.env, napi_set_element(call.env, array, static_cast<uint32_t>(at),
+                                     call.NewTensor(tensors[at].grad())));
+  }
+  return array;
+}
+
+napi_value dropGradients(Call& call) {
+  for (const at::Tensor& tensor : call.Tensors(0, "tensors", false)) {
+    tensor.mutable_grad().reset();
+  }
+  return call.Undefined();
+}
+
 // The checks of Python's `Tensor.grad` setter.
 void CheckGradient(const Call& call, const at::Tensor& tensor, const at::Tensor& gradient) {
   auto wrong = [&](const std::string& expected, const std::string& received) {
@@ -125,6 +144,7 @@ std::vector<MethodEntry> AutogradMethods() {
       WAVEGPT_METHOD(isLeaf),       WAVEGPT_METHOD(isInference),
       WAVEGPT_METHOD(retainGrad),   WAVEGPT_METHOD(gradientFunction),
       WAVEGPT_METHOD(grad),         WAVEGPT_METHOD(setGrad),
+      WAVEGPT_METHOD(gradients),    WAVEGPT_METHOD(dropGradients),
       WAVEGPT_METHOD(setData),      WAVEGPT_METHOD(backward),
       WAVEGPT_METHOD(autogradGrad),
   };

@@ -190,6 +190,10 @@ export interface NativeBinding {
   /** `cached` when it still is the gradient, else a new handle outside all scopes, or null. */
   grad(handle: Handle, cached: Handle | null): Handle | null;
   setGrad(handle: Handle, gradient: Handle | null): void;
+  /** The gradients of all, or null, as temporaries of the innermost scope. */
+  gradients(handles: readonly Handle[]): (Handle | null)[];
+  /** As `setGrad(handle, null)` for each. */
+  dropGradients(handles: readonly Handle[]): void;
   /** Another tensor's data and metadata under this variable (`Tensor.data = `). */
   setData(handle: Handle, data: Handle): void;
   isSame(a: Handle, b: Handle): boolean;

@@ -237,6 +237,17 @@ export class Tensor {
     if (old !== null) binding.release(old.handle);
   }
 
+  /** Sets `grad` of all to null, in one native call. */
+  static dropGradients(tensors: readonly Tensor[]): void {
+    binding.dropGradients(tensors.map(({ handle }) => handle));
+    for (const tensor of tensors) {
+      const { gradient } = tensor;
+      if (gradient === null) continue;
+      tensor.gradient = null;
+      binding.release(gradient.handle);
+    }
+  }
+
   /** The same memory without autograd history. Setting it gives this tensor another one's memory, shape and type. */
   get data(): Tensor {
     return new Tensor(detached(this.handle) as Handle);

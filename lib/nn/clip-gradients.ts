@@ -39,12 +39,7 @@ export function clipGradNorm_(
         torch.stack(norms.map((norm) => norm.to({ device: first.device }))),
         { ord: normType },
       );
-      if (errorIfNonfinite && !Number.isFinite(total.number())) {
-        throw new WaveGPTError(
-          "ERR_WAVEGPT_NONFINITE",
-          `The gradients' total norm (p = ${normType}) is ${total.number()}, so they cannot be clipped.`,
-        );
-      }
+      if (errorIfNonfinite) checkFinite(total, normType);
       // Clamped rather than tested, which would wait for the device.
       const coefficient = total.add(1e-6).reciprocal().mul(maxNorm).clamp({ max: 1 });
       for (const group of groups) {
@@ -53,6 +48,17 @@ export function clipGradNorm_(
       return total;
     }),
   );
+}
+
+/** Throws `ERR_WAVEGPT_NONFINITE` where a norm of gradients is NaN or infinite. */
+export function checkFinite(norm: Tensor, normType: number): void {
+  const value = norm.number();
+  if (!Number.isFinite(value)) {
+    throw new WaveGPTError(
+      "ERR_WAVEGPT_NONFINITE",
+      `The gradients' total norm (p = ${normType}) is ${value}, so they cannot be clipped.`,
+    );
+  }
 }
 
 /** Limits each element of the gradients, in place, to [-clipValue, clipValue]. */

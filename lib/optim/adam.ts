@@ -1,7 +1,12 @@
-import type { Tensor } from "../tensor.js";
+import { binding } from "../binding.js";
+import { isFloatingPoint } from "../dtype.js";
+import { WaveGPTError } from "../errors.js";
+import type { Handle } from "../native.js";
+import { checkFinite } from "../nn/clip-gradients.js";
+import { nativeOperator } from "../operator.js";
+import { Tensor } from "../tensor.js";
 import { torch } from "../torch.js";
-import { inPlaceOperator, trainedByDeviceAndDtype } from "./fused.js";
-import { Optimizer, savedOption } from "./optimizer.js";
+import { type ClippedStep, Optimizer, savedOption } from "./optimizer.js";
 import { checkOption, type ParamGroup, type ParamsOrGroups } from "./parameter-groups.js";
 import { type GroupState, type ParamState, type StateLayout, stateError } from "./state.js";
 
@@ -21,37 +26,65 @@ export interface AdamOptions {
   maximize?: boolean;
 }
 
-const addToEach = inPlaceOperator("aten::_foreach_add_", "Scalar");
-const fusedAdam = inPlaceOperator("aten::_fused_adam_");
-const fusedAdamW = inPlaceOperator("aten::_fused_adamw_");
+type Step = (...args: unknown[]) => unknown;
+
+const adam = nativeOperator("wavegpt::adam_");
+const adamW = nativeOperator("wavegpt::adamw_");
+const normOf = nativeOperator("wavegpt::gradient_norm");
+
+/** A group's parameters that have a gradient. */
+interface Trained {
+  readonly group: ParamGroup<AdamOptions>;
+  readonly parameters: readonly Tensor[];
+  readonly gradients: readonly Handle[];
+}
 
 abstract class FusedAdam extends Optimizer<AdamOptions> {
   protected abstract readonly decoupled: boolean;
 
   protected override stepGroup(group: ParamGroup<AdamOptions>): void {
-    const { amsgrad, betas, eps, lr, maximize, weightDecay } = group;
-    for (const trained of trainedByDeviceAndDtype(this.constructor.name, group.params)) {
-      const states = trained.map(({ parameter }) =>
-        this.stateOf(parameter, (tensor) => newState(tensor, amsgrad)),
-      );
-      const steps = pick(states, "step");
-      addToEach(steps, 1);
-      (this.decoupled ? fusedAdamW : fusedAdam)(
-        trained.map(({ parameter }) => parameter),
-        trained.map(({ gradient }) => gradient),
-        pick(states, "exp_avg"),
-        pick(states, "exp_avg_sq"),
-        amsgrad ? pick(states, "max_exp_avg_sq") : [],
-        steps,
-        lr,
-        betas[0],
-        betas[1],
-        weightDecay,
-        eps,
-        amsgrad,
-        maximize,
-      );
+    this.update(trainedOf(group), 0, null);
+  }
+
+  protected override stepClipped({ maxNorm, errorIfNonfinite = false }: ClippedStep): Tensor {
+    const groups = this.paramGroups.map(trainedOf);
+    const [first] = groups;
+    if (first !== undefined && groups.length === 1 && !errorIfNonfinite) {
+      return new Tensor(this.update(first, maxNorm, null));
     }
+    // The norm is that of all groups together, so it stands before the first one's step.
+    const norm = new Tensor(normOf(groups.flatMap(({ gradients }) => gradients)) as Handle);
+    if (errorIfNonfinite) checkFinite(norm, 2);
+    for (const trained of groups) {
+      this.update(trained, maxNorm, norm);
+    }
+    return norm;
+  }
+
+  /** Returns the norm of the gradients. */
+  private update({ group, parameters, gradients }: Trained, maxNorm: number, norm: Tensor | null) {
+    const { amsgrad, betas, eps, lr, maximize, weightDecay } = group;
+    const states = parameters.map((parameter) =>
+      this.stateOf(parameter, () => newState(this.constructor.name, parameter, amsgrad)),
+    );
+    const step: Step = this.decoupled ? adamW : adam;
+    return step(
+      parameters.map(({ handle }) => handle),
+      gradients,
+      pick(states, "exp_avg"),
+      pick(states, "exp_avg_sq"),
+      amsgrad ? pick(states, "max_exp_avg_sq") : [],
+      pick(states, "step"),
+      lr,
+      betas[0],
+      betas[1],
+      weightDecay,
+      eps,
+      amsgrad,
+      maximize,
+      maxNorm,
+      norm === null ? null : norm.handle,
+    ) as Handle;
   }
 
   protected override checkOptions(group: ParamGroup<AdamOptions>): void {
@@ -105,7 +138,7 @@ abstract class FusedAdam extends Optimizer<AdamOptions> {
   }
 }
 
-/** Adam (Kingma and Ba, 2014), by libtorch's fused operator: one call a step for each group. */
+/** Adam (Kingma and Ba, 2014), with libtorch's fused operator's numbers: one native call a step for each group. */
 export class Adam extends FusedAdam {
   protected override readonly decoupled = false;
 
@@ -114,7 +147,7 @@ export class Adam extends FusedAdam {
   }
 }
 
-/** Adam with decoupled weight decay (Loshchilov and Hutter, 2017), by libtorch's fused operator. */
+/** Adam with decoupled weight decay (Loshchilov and Hutter, 2017), otherwise as {@link Adam}. */
 export class AdamW extends FusedAdam {
   protected override readonly decoupled = true;
 
@@ -137,10 +170,26 @@ function withDefaults(
   return { lr, betas, eps, weightDecay: weightDecay ?? defaultWeightDecay, amsgrad, maximize };
 }
 
-function newState(parameter: Tensor, amsgrad: boolean): ParamState {
+function trainedOf(group: ParamGroup<AdamOptions>): Trained {
+  const found = binding.gradients(group.params.map(({ handle }) => handle));
   return {
-    // The fused operators keep the counter as a tensor beside the parameter.
-    step: torch.zeros([], { dtype: "float32", device: parameter.device }),
+    group,
+    parameters: group.params.filter((_, index) => found[index] !== null),
+    gradients: found.filter((gradient) => gradient !== null),
+  };
+}
+
+function newState(optimizer: string, parameter: Tensor, amsgrad: boolean): ParamState {
+  const { device, dtype } = parameter;
+  if (!isFloatingPoint(dtype)) {
+    throw new WaveGPTError(
+      "ERR_WAVEGPT_DTYPE",
+      `${optimizer} needs parameters of a floating-point dtype; one is ${dtype}.`,
+    );
+  }
+  return {
+    // A tensor beside the parameter, as PyTorch's fused operators keep it.
+    step: torch.zeros([], { dtype: "float32", device }),
     exp_avg: torch.zerosLike(parameter, { memoryFormat: "preserve_format" }),
     exp_avg_sq: torch.zerosLike(parameter, { memoryFormat: "preserve_format" }),
     ...(amsgrad && {
@@ -149,8 +198,8 @@ function newState(parameter: Tensor, amsgrad: boolean): ParamState {
   };
 }
 
-function pick(states: readonly ParamState[], key: string): Tensor[] {
-  return states.map((entries) => entries[key] as Tensor);
+function pick(states: readonly ParamState[], key: string): Handle[] {
+  return states.map((entries) => (entries[key] as Tensor).handle);
 }
 
 function savedBetas(

@@ -1,7 +1,9 @@
+import { clipGradNorm_ } from "../nn/clip-gradients.js";
 import { zeroGradients } from "../nn/zero-gradients.js";
 import type { Tensor } from "../tensor.js";
 import { torch } from "../torch.js";
 import {
+  checkOption,
   type GroupInput,
   type ParamGroup,
   type ParamsOrGroups,
@@ -20,6 +22,14 @@ import {
   stateProblems,
   unflatten,
 } from "./state.js";
+
+/** A step by gradients that are clipped as `nn.clipGradNorm_` does. */
+export interface ClippedStep {
+  /** The largest 2-norm of all gradients together; 0 does not clip, and only reports the norm. */
+  maxNorm: number;
+  /** Whether a norm that is NaN or infinite is an error, and nothing is changed; false by default. */
+  errorIfNonfinite?: boolean;
+}
 
 /**
  * What all optimizers share: parameter groups, and state in PyTorch's layout. State belongs to no scope and is freed
@@ -56,13 +66,28 @@ export abstract class Optimizer<Options extends { lr?: number } = { lr?: number 
   }
 
   /** Changes the parameters by their gradients; those without a gradient stay as they are. */
-  step(): void {
-    using _scope = torch.scope();
-    torch.noGrad(() => {
-      for (const group of this.paramGroups) {
-        this.stepGroup(group);
-      }
-    });
+  step(): void;
+  /**
+   * The same by gradients that are clipped, as after `nn.clipGradNorm_(parameters, maxNorm)`. Adam and AdamW clip on
+   * their way and leave the gradients as they are; other optimizers scale them in place.
+   *
+   * @returns the gradients' norm before clipping, a temporary of the innermost scope.
+   * @throws WaveGPTError `ERR_WAVEGPT_NONFINITE` where `errorIfNonfinite` is set and the norm is not finite.
+   */
+  step(clip: ClippedStep): Tensor;
+  step(clip?: ClippedStep): Tensor | undefined {
+    return torch.noGrad(() =>
+      torch.tidy(() => {
+        if (clip !== undefined) {
+          checkOption(this.constructor.name, "maxNorm", clip.maxNorm);
+          return this.stepClipped(clip);
+        }
+        for (const group of this.paramGroups) {
+          this.stepGroup(group);
+        }
+        return undefined;
+      }),
+    );
   }
 
   /** Drops the gradients of all parameters, or fills them with zeros where `setToNone` is false. */
@@ -184,6 +209,19 @@ export abstract class Optimizer<Options extends { lr?: number } = { lr?: number 
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** One step of all groups by clipped gradients, without gradients being recorded; returns the norm. */
+  protected stepClipped({ maxNorm, errorIfNonfinite = false }: ClippedStep): Tensor {
+    const norm = clipGradNorm_(
+      this.paramGroups.flatMap(({ params }) => params),
+      maxNorm === 0 ? Number.POSITIVE_INFINITY : maxNorm,
+      { errorIfNonfinite },
+    );
+    for (const group of this.paramGroups) {
+      this.stepGroup(group);
+    }
+    return norm;
   }
 
   /** One step of one group, without gradients being recorded. */

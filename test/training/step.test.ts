@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { optim, torch } from "../../lib/index.js";
+import { nn, optim, torch } from "../../lib/index.js";
 import { DataLoader } from "../../src/data/index.js";
 import { createModel } from "../../src/model/index.js";
 import { CharTokenizer } from "../../src/tokenizer/index.js";
@@ -72,17 +72,31 @@ describe("gradient accumulation", () => {
 });
 
 describe("clipping", () => {
-  it("reports the norm and scales the gradient down to the limit", () => {
-    const { model, optimizer, loader } = setUp();
+  it("reports the norm and steps by the gradient scaled down to the limit", () => {
+    const [ours, reference] = [setUp(), setUp()];
     using _ = torch.scope();
-    const { gradientNorm } = trainStep(model, optimizer, loader.next(), {
-      accumulate: 1,
-      clip: 0.01,
-      precision: plain,
-    });
-    const norm = Math.hypot(...numbers(model, "gradient").flat());
-    expect(gradientNorm!.number()).toBeGreaterThan(0.1);
-    expect(norm).toBeCloseTo(0.01, 5);
+    const options = { accumulate: 1, clip: 0.01, precision: plain };
+    for (let step = 0; step < 3; step++) {
+      const { gradientNorm } = trainStep(ours.model, ours.optimizer, ours.loader.next(), options);
+      const batch = reference.loader.next();
+      reference.optimizer.zeroGrad();
+      reference.model.forward(batch.x, { ...batch, targets: batch.y }).loss.backward();
+      const norm = nn.clipGradNorm_(reference.model.parameters(), 0.01);
+      reference.optimizer.step();
+      expect(gradientNorm!.number()).toBeGreaterThan(0.1);
+      expect(gradientNorm!.number()).toBeCloseTo(norm.number(), 5);
+    }
+    expect(
+      largestDifference(numbers(ours.model, "weight"), numbers(reference.model, "weight")),
+    ).toBeLessThan(1e-5);
+    // Adam's steps hardly depend on the gradient's scale; its means do.
+    const [mean, expected] = [ours, reference].map(({ optimizer }) =>
+      torch.cat(
+        Object.values(optimizer.stateDict().state).map((state) => state.exp_avg!.flatten()),
+      ),
+    );
+    expect(mean!.sub(expected!).norm().div(expected!.norm()).number()).toBeLessThan(1e-4);
+    expect(Math.hypot(...numbers(reference.model, "gradient").flat())).toBeCloseTo(0.01, 5);
   });
 
   it("leaves the gradient alone where it is off", () => {
