@@ -1,7 +1,8 @@
+#include "kernels/cpu/linear.h"
+
 #include <torch/library.h>
 
 #include "kernels/autograd.h"
-#include "kernels/cpu/linear.h"
 #include "kernels/dense.h"
 
 namespace wavegpt::kernels {
@@ -44,12 +45,13 @@ at::Tensor activate(Activation activation, const at::Tensor& x) {
 
 struct Output {
   at::Tensor y;
-  // What backward needs beside x and the weight: what GELU was given, what ReLU gave; else undefined.
+  // What backward needs beside x and the weight: what GELU was given, what ReLU gave; else
+  // undefined.
   at::Tensor kept;
 };
 
-Output compute(at::ScalarType type, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-               Activation activation, bool keeps) {
+Output compute(at::ScalarType type, const at::Tensor& x, const at::Tensor& weight,
+               const at::Tensor& bias, Activation activation, bool keeps) {
   return with_type(type, [&]<typename T>(T) {
     const auto out = weight.size(0);
     const auto in = weight.size(1);
@@ -83,9 +85,9 @@ struct Gradients {
   at::Tensor x, weight, bias;
 };
 
-Gradients gradients_of(at::ScalarType type, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                       Activation activation, const at::Tensor& kept, const at::Tensor& d_y, bool wants_x,
-                       bool wants_weight, bool wants_bias) {
+Gradients gradients_of(at::ScalarType type, const at::Tensor& x, const at::Tensor& weight,
+                       const at::Tensor& bias, Activation activation, const at::Tensor& kept,
+                       const at::Tensor& d_y, bool wants_x, bool wants_weight, bool wants_bias) {
   return with_type(type, [&]<typename T>(T) {
     using Sum = Accumulate<T>;
     const auto out = weight.size(0);
@@ -119,8 +121,8 @@ Gradients gradients_of(at::ScalarType type, const at::Tensor& x, const at::Tenso
     const auto transposed = working_memory<T>(wants_weight ? sum.left_size() : 0);
     const auto packed = working_memory<T>(wants_weight ? sum.right_size() : 0);
     const auto bias_sums = working_memory<Sum>(wants_bias ? row_tiles(rows) * out : 0);
-    const auto thread_values =
-        working_memory<T>(activation == Activation::none ? 0 : at::get_num_threads() * kTileRows * out);
+    const auto thread_values = working_memory<T>(
+        activation == Activation::none ? 0 : at::get_num_threads() * kTileRows * out);
     task.packed_weight = packed_weight.template mutable_data_ptr<T>();
     task.transposed = transposed.template mutable_data_ptr<T>();
     task.packed = packed.template mutable_data_ptr<T>();
@@ -136,9 +138,11 @@ Gradients gradients_of(at::ScalarType type, const at::Tensor& x, const at::Tenso
 class LinearFunction : public torch::autograd::Function<LinearFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
-                            const std::optional<at::Tensor>& optional_bias, int64_t activation, int64_t type) {
+                            const std::optional<at::Tensor>& optional_bias, int64_t activation,
+                            int64_t type) {
     const auto bias = optional_bias.value_or(at::Tensor());
-    auto output = compute(static_cast<at::ScalarType>(type), x, weight, bias, static_cast<Activation>(activation), true);
+    auto output = compute(static_cast<at::ScalarType>(type), x, weight, bias,
+                          static_cast<Activation>(activation), true);
     ctx->save_for_backward({x, weight, bias, output.kept});
     ctx->saved_data["activation"] = activation;
     ctx->saved_data["type"] = type;
@@ -155,14 +159,16 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
     if (at::GradMode::is_enabled()) {
       auto found = differentiable_gradients(
           [&](const variable_list& inputs) {
-            return variable_list{activate(activation, linear_of_type(inputs[0].to(type), inputs[1], inputs[2]))};
+            return variable_list{
+                activate(activation, linear_of_type(inputs[0].to(type), inputs[1], inputs[2]))};
           },
           {x, weight, bias}, grad_outputs);
       std::move(found.begin(), found.end(), gradients.begin());
       return gradients;
     }
-    auto made = gradients_of(type, x, weight, bias, activation, kept, grad_outputs[0], ctx->needs_input_grad(0),
-                             ctx->needs_input_grad(1), bias.defined() && ctx->needs_input_grad(2));
+    auto made = gradients_of(type, x, weight, bias, activation, kept, grad_outputs[0],
+                             ctx->needs_input_grad(0), ctx->needs_input_grad(1),
+                             bias.defined() && ctx->needs_input_grad(2));
     gradients[0] = std::move(made.x);
     gradients[1] = std::move(made.weight);
     gradients[2] = std::move(made.bias);
@@ -173,7 +179,8 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
 }  // namespace
 
 // activation(x weight^T + bias): x (..., in), weight (out, in), bias (out); GELU is that of erf.
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& optional_bias,
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight,
+                  const std::optional<at::Tensor>& optional_bias,
                   c10::string_view activation_name) {
   const auto bias = optional_bias.value_or(at::Tensor());
   const auto activation = activation_of(activation_name);
@@ -189,7 +196,8 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const std::opti
 }
 
 TORCH_LIBRARY_FRAGMENT(wavegpt, library) {
-  library.def("linear(Tensor x, Tensor weight, Tensor? bias=None, str activation=\"none\") -> Tensor");
+  library.def(
+      "linear(Tensor x, Tensor weight, Tensor? bias=None, str activation=\"none\") -> Tensor");
 }
 
 TORCH_LIBRARY_IMPL(wavegpt, CompositeImplicitAutograd, library) { library.impl("linear", linear); }

@@ -1,9 +1,9 @@
-// GELU, x Phi(x) with the normal distribution's Phi (Hendrycks and Gimpel 2016), and its derivative Phi(x) + x phi(x).
-// For files in kernels/cpu.
+// GELU, x Phi(x) with the normal distribution's Phi (Hendrycks and Gimpel 2016), and its derivative
+// Phi(x) + x phi(x). For files in kernels/cpu.
 //
-// Phi(-u) = e^(-u^2 / 2) R(u), where R is smooth enough to be a short polynomial in t = 1 / (1 + p u). Fitted to u from 0
-// to 9 for the least relative error: 2.9e-7 for float, and for bfloat16, which rounds by up to 3.9e-3, 1.7e-4 and 7.5e-5
-// in the exponential. Double is libtorch's erf.
+// Phi(-u) = e^(-u^2 / 2) R(u), where R is smooth enough to be a short polynomial in t = 1 / (1 + p
+// u). Fitted to u from 0 to 9 for the least relative error: 2.9e-7 for float, and for bfloat16,
+// which rounds by up to 3.9e-3, 1.7e-4 and 7.5e-5 in the exponential. Double is libtorch's erf.
 #pragma once
 
 #include "kernels/cpu/vector.h"
@@ -45,8 +45,8 @@ inline at::vec::Vectorized<float> power_of_two(const at::vec::Vectorized<float>&
   const V fraction = y - (shifted - shift);
   V power;
   if constexpr (exact) {
-    power = polynomial(fraction, {1.0000000717f, 0.6931469670f, 0.2402211975f, 0.0555071344f, 0.0096755407f,
-                                  0.0013276408f});
+    power = polynomial(fraction, {1.0000000717f, 0.6931469670f, 0.2402211975f, 0.0555071344f,
+                                  0.0096755407f, 0.0013276408f});
   } else {
     power = polynomial(fraction, {0.9999280810f, 0.6932610346f, 0.2426110300f, 0.0551712390f});
   }
@@ -67,8 +67,8 @@ inline std::pair<Vector<T>, Vector<T>> normal_tail(const Vector<T>& x, const Vec
 #if defined(CPU_CAPABILITY_AVX512)
     t = t * (V(2.0f) - denominator * t);
 #endif
-    ratio = polynomial(t, {0.10341226f, 0.10837432f, 0.06786734f, 0.17910914f, -0.12241385f, 0.23931245f,
-                           -0.07566180f});
+    ratio = polynomial(t, {0.10341226f, 0.10837432f, 0.06786734f, 0.17910914f, -0.12241385f,
+                           0.23931245f, -0.07566180f});
   } else {
     t = reciprocal_estimate(at::vec::fmadd(u, V(0.49f), V(1.0f)));
     ratio = polynomial(t, {0.19759296f, 0.16963718f, 0.25742620f, -0.12473945f});

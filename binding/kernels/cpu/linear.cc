@@ -26,21 +26,25 @@ void forward_tiles(const LinearForward<T>& task) {
     for (int64_t tile = begin; tile < end; tile++) {
       const int64_t row = tile * kTileRows;
       const int64_t m = std::min(kTileRows, rows - row);
-      multiply(m, out, in, task.x + row * in, in, task.packed_weight, sums, [&](int64_t column, int64_t columns) {
-        for (int64_t i = 0; i < m; i++) {
-          const int64_t start = (row + i) * out + column;
-          for_blocks<T>(columns, [&](int64_t j, int64_t count) {
-            auto value = load_sums<T>(sums.values + i * columns + j, count);
-            if (task.bias != nullptr) {
-              const auto bias = load_sums<T>(task.bias + column + j, count);
-              value = {value.first + bias.first, value.second + bias.second};
-            }
-            if (activation == Activation::gelu && task.before != nullptr) store(task.before + start + j, value, count);
-            store(task.y + start + j,
-                  Pair<T>{activate<T>(activation, value.first), activate<T>(activation, value.second)}, count);
-          });
-        }
-      });
+      multiply(m, out, in, task.x + row * in, in, task.packed_weight, sums,
+               [&](int64_t column, int64_t columns) {
+                 for (int64_t i = 0; i < m; i++) {
+                   const int64_t start = (row + i) * out + column;
+                   for_blocks<T>(columns, [&](int64_t j, int64_t count) {
+                     auto value = load_sums<T>(sums.values + i * columns + j, count);
+                     if (task.bias != nullptr) {
+                       const auto bias = load_sums<T>(task.bias + column + j, count);
+                       value = {value.first + bias.first, value.second + bias.second};
+                     }
+                     if (activation == Activation::gelu && task.before != nullptr)
+                       store(task.before + start + j, value, count);
+                     store(task.y + start + j,
+                           Pair<T>{activate<T>(activation, value.first),
+                                   activate<T>(activation, value.second)},
+                           count);
+                   });
+                 }
+               });
     }
     gemm_release();
   });
@@ -64,10 +68,12 @@ template <typename T>
 inline Pair<T> through_activation(Activation activation, const Pair<T>& d_y, const Pair<T>& kept) {
   using V = Vector<T>;
   if (activation == Activation::gelu) {
-    return {d_y.first * gelu_and_slope<T>(kept.first).slope, d_y.second * gelu_and_slope<T>(kept.second).slope};
+    return {d_y.first * gelu_and_slope<T>(kept.first).slope,
+            d_y.second * gelu_and_slope<T>(kept.second).slope};
   }
   const V zero(0);
-  return {V::blendv(d_y.first, zero, kept.first <= zero), V::blendv(d_y.second, zero, kept.second <= zero)};
+  return {V::blendv(d_y.first, zero, kept.first <= zero),
+          V::blendv(d_y.second, zero, kept.second <= zero)};
 }
 
 template <typename T>
@@ -94,8 +100,9 @@ void backward(const LinearBackward<T>& task) {
       if (task.d_bias != nullptr) {
         auto* tile_sums = task.bias_sums + tile * out;
         std::fill(tile_sums, tile_sums + out, Accumulate<T>(0));
-        add_rows<T>(m, out, tile_sums,
-                    [=](int64_t i, int64_t j, int64_t count) { return load(d_y + i * out + j, count); });
+        add_rows<T>(m, out, tile_sums, [=](int64_t i, int64_t j, int64_t count) {
+          return load(d_y + i * out + j, count);
+        });
       }
       if (task.d_weight != nullptr) {
         const T* x = task.x + row * in;
@@ -104,17 +111,18 @@ void backward(const LinearBackward<T>& task) {
         add_right(sum, task.packed, row, m, 0, sum.right, x_left ? d_y : x, x_left ? out : in);
       }
       if (wants_x) {
-        multiply(m, in, out, d_y, out, task.packed_weight, sums, [&](int64_t column, int64_t columns) {
-          for (int64_t i = 0; i < m; i++) {
-            const auto* from = sums.values + i * columns;
-            const int64_t start = (row + i) * in + column;
-            if (task.d_x != nullptr) {
-              convert(from, task.d_x + start, columns);
-            } else {
-              std::copy(from, from + columns, task.d_x_sums + start);
-            }
-          }
-        });
+        multiply(m, in, out, d_y, out, task.packed_weight, sums,
+                 [&](int64_t column, int64_t columns) {
+                   for (int64_t i = 0; i < m; i++) {
+                     const auto* from = sums.values + i * columns;
+                     const int64_t start = (row + i) * in + column;
+                     if (task.d_x != nullptr) {
+                       convert(from, task.d_x + start, columns);
+                     } else {
+                       std::copy(from, from + columns, task.d_x_sums + start);
+                     }
+                   }
+                 });
       }
     }
     gemm_release();

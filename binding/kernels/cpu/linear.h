@@ -52,9 +52,7 @@ struct LinearBackward {
 
   // The narrower of x and d_y is the one that is transposed.
   bool transposes_x() const { return in <= out; }
-  SumOverRows<T> weight_gradient() const {
-    return {rows, std::min(in, out), std::max(in, out)};
-  }
+  SumOverRows<T> weight_gradient() const { return {rows, std::min(in, out), std::max(in, out)}; }
 };
 
 extern Kernel<void(const LinearForward<float>&)> linear_forward_float;

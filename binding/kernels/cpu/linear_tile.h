@@ -1,4 +1,5 @@
-// Products of a tile of rows with a packed matrix, and sums over rows of packed tiles. For files in kernels/cpu.
+// Products of a tile of rows with a packed matrix, and sums over rows of packed tiles. For files in
+// kernels/cpu.
 #pragma once
 
 #include <ATen/Parallel.h>
@@ -62,22 +63,24 @@ inline void pack_panels(const Accumulate<T>* weight, T* panels, int64_t rows, in
 
 // B = weight^T, weight being (columns x rows).
 template <typename T>
-inline void pack_panels_transposed(const Accumulate<T>* weight, T* panels, int64_t rows, int64_t columns) {
+inline void pack_panels_transposed(const Accumulate<T>* weight, T* panels, int64_t rows,
+                                   int64_t columns) {
   for_panels(columns, [=](int64_t j, int64_t count) {
     pack_transposed(weight + j * rows, rows, panels + panel_start<T>(rows, j), rows, count);
   });
 }
 
-// A (m x k, m at most kTileRows) times B (k x n, in panels): calls finish(column, columns) with the sums of each panel
-// in turn, which lie in rows of that many columns.
+// A (m x k, m at most kTileRows) times B (k x n, in panels): calls finish(column, columns) with the
+// sums of each panel in turn, which lie in rows of that many columns.
 template <typename T, typename Finish>
-inline void multiply(int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const T* panels, TileSums<T>& sums,
-                     const Finish& finish) {
+inline void multiply(int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const T* panels,
+                     TileSums<T>& sums, const Finish& finish) {
   for (int64_t j = 0; j < n; j += kPanelColumns) {
     const int64_t columns = std::min(kPanelColumns, n - j);
     const T* panel = panels + panel_start<T>(k, j);
     for (int64_t p = 0; p < k; p += kDepth) {
-      gemm(m, columns, std::min(kDepth, k - p), a + p, lda, panel + p * columns, columns, sums.values, columns, p > 0);
+      gemm(m, columns, std::min(kDepth, k - p), a + p, lda, panel + p * columns, columns,
+           sums.values, columns, p > 0);
     }
     finish(j, columns);
   }
@@ -85,7 +88,8 @@ inline void multiply(int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, c
 
 // Puts rows of the left operand, from `row` on, into their place.
 template <typename T>
-inline void add_left(const SumOverRows<T>& sum, T* left, int64_t row, int64_t m, const T* from, int64_t ld) {
+inline void add_left(const SumOverRows<T>& sum, T* left, int64_t row, int64_t m, const T* from,
+                     int64_t ld) {
   const int64_t depth = sum.depth();
   T* place = left + row / depth * depth * sum.left + row % depth;
   transpose(from, ld, place, depth, m, sum.left);
@@ -95,10 +99,11 @@ inline void add_left(const SumOverRows<T>& sum, T* left, int64_t row, int64_t m,
   }
 }
 
-// Puts `columns` columns from `column` on, a panel or several, of rows of the right operand into their place.
+// Puts `columns` columns from `column` on, a panel or several, of rows of the right operand into
+// their place.
 template <typename T>
-inline void add_right(const SumOverRows<T>& sum, T* right, int64_t row, int64_t m, int64_t column, int64_t columns,
-                      const T* from, int64_t ld) {
+inline void add_right(const SumOverRows<T>& sum, T* right, int64_t row, int64_t m, int64_t column,
+                      int64_t columns, const T* from, int64_t ld) {
   const int64_t depth = sum.depth();
   T* block = right + row / depth * depth * sum.right;
   for (int64_t j = 0; j < columns; j += kPanelColumns) {
@@ -109,8 +114,8 @@ inline void add_right(const SumOverRows<T>& sum, T* right, int64_t row, int64_t 
 
 // to = left^T right (left x right), or its transpose, (right x left).
 template <typename T>
-inline void sum_over_rows(const SumOverRows<T>& sum, const T* left, const T* right, Accumulate<T>* to,
-                          bool transposed) {
+inline void sum_over_rows(const SumOverRows<T>& sum, const T* left, const T* right,
+                          Accumulate<T>* to, bool transposed) {
   const int64_t depth = sum.depth();
   const int64_t tiles = row_tiles(sum.left);
   const int64_t panels = (sum.right + kPanelColumns - 1) / kPanelColumns;
@@ -123,8 +128,8 @@ inline void sum_over_rows(const SumOverRows<T>& sum, const T* left, const T* rig
       const int64_t n = std::min(kPanelColumns, sum.right - j);
       for (int64_t row = 0; row < sum.rows; row += depth) {
         const int64_t k = round_up(std::min(depth, sum.rows - row), kInterleaved<T>);
-        gemm(m, n, k, left + row * sum.left + i * depth, depth, right + row * sum.right + j * depth, n, sums.values, n,
-             row > 0);
+        gemm(m, n, k, left + row * sum.left + i * depth, depth, right + row * sum.right + j * depth,
+             n, sums.values, n, row > 0);
       }
       if (transposed) {
         transpose(sums.values, n, to + j * sum.left + i, sum.left, m, n);
@@ -153,7 +158,8 @@ inline void add_rows(int64_t m, int64_t columns, Accumulate<T>* sums, const Valu
 
 // to = the sum over tiles of their sums, (tiles x columns).
 template <typename T>
-inline void sum_of_tiles(int64_t tiles, int64_t columns, const Accumulate<T>* tile_sums, Accumulate<T>* to) {
+inline void sum_of_tiles(int64_t tiles, int64_t columns, const Accumulate<T>* tile_sums,
+                         Accumulate<T>* to) {
   std::fill(to, to + columns, Accumulate<T>(0));
   add_rows<T>(tiles, columns, to, [=](int64_t i, int64_t j, int64_t count) {
     return load_sums<T>(tile_sums + i * columns + j, count);

@@ -1,0 +1,32 @@
+// Run in a process of its own, whose environment chooses the kernels' build: compares the operator that is named, and
+// its gradients, with float64. Prints the largest relative distance for each type.
+import { torch } from "../../dist/lib/index.js";
+
+const PROBLEMS = {
+  linear: { shapes: [[300, 60], [70, 60], [70]], last: ["gelu"] },
+  mlp: { shapes: [[300, 60], [150, 60], [150], [60, 150], [60]], last: [] },
+};
+const name = process.argv[2];
+const { shapes, last } = PROBLEMS[name];
+const fused = torch.ops.find(`wavegpt::${name}`);
+
+const scope = torch.scope();
+torch.manualSeed(3);
+const inputs = shapes.map((shape) => torch.randn(shape, { dtype: "float64" }).mul(0.3));
+const weights = torch.randn([shapes[0][0], shapes.at(-1)[0]], { dtype: "float64" });
+const derive = (dtype, autocast = false) => {
+  const leaves = inputs.map((input) => input.to(dtype).detach().requiresGrad_(true));
+  const compute = () => fused(...leaves, ...last);
+  const y = autocast
+    ? torch.autocast({ deviceType: "cpu", dtype: "bfloat16" }, compute)
+    : compute();
+  const gradients = torch.autograd.grad([y], leaves, { gradOutputs: [weights.to(y.dtype)] });
+  return [y.detach(), ...gradients].map((tensor) => tensor.to("float64"));
+};
+const exact = derive("float64");
+const furthest = (values) =>
+  Math.max(...values.map((value, i) => value.sub(exact[i]).norm().div(exact[i].norm()).number()));
+const float32 = furthest(derive("float32"));
+const bfloat16 = furthest(derive("float32", true));
+scope.dispose();
+process.stdout.write(JSON.stringify({ float32, bfloat16 }));
