@@ -177,6 +177,7 @@ export const CASES: readonly KernelCase[] = [
     },
   },
   adamCase(65, 0),
+  adamCase(65, 1),
   adamCase(50_304, 0),
   adamCase(50_304, 1),
 ];
@@ -220,7 +221,8 @@ function adamCase(vocabulary: number, clip: number): KernelCase {
     settings: { clip },
     fused: (operator, given) => {
       const [parameters, gradients, means, squares, steps] = lists(given);
-      operator(parameters, gradients, means, squares, [], steps, { ...options, maxNorm: clip });
+      const maxNorm = clip > 0 ? clip : null;
+      operator(parameters, gradients, means, squares, [], steps, { ...options, maxNorm });
       return [];
     },
     composed: (given) => {

@@ -111,14 +111,14 @@ void bump_versions(const Group& group) {
 
 template <typename T>
 void update_by_kernel(const Kernel<AdamUpdate<T>>& update, const Group& group,
-                      const Hyperparameters& values, double coefficient, double* sum_of_squares) {
+                      const Hyperparameters& values, double coefficient) {
   if (group.empty()) return;
   const auto tensors = kernel_tensors<T>(group, values);
   const AdamSettings settings{values.lr,      values.beta1,
                               values.beta2,   values.weight_decay,
                               values.eps,     values.maximize ? -coefficient : coefficient,
                               values.amsgrad, values.decoupled};
-  update(tensors.data(), tensors.size(), settings, sum_of_squares);
+  update(tensors.data(), tensors.size(), settings);
   bump_versions(group);
 }
 
@@ -144,10 +144,20 @@ void update_by_libtorch(const Group& group, const Hyperparameters& values,
   bump_versions(group);
 }
 
-at::Tensor adam_step(std::vector<Member> members, const Hyperparameters& values, double max_norm,
-                     const std::optional<at::Tensor>& total_norm) {
+at::Tensor norm_to_clip_by(const std::vector<Member>& members,
+                           const std::optional<at::Tensor>& total_norm) {
+  if (total_norm) return total_norm->detach().reshape({}).clone();
+  std::vector<at::Tensor> gradients;
+  gradients.reserve(members.size());
+  for (const Member& member : members) gradients.push_back(member.gradient);
+  return norm_of_gradients(gradients);
+}
+
+// Returns the norm of the gradients, or no tensor where there is no max_norm.
+at::Tensor adam_step(std::vector<Member> members, const Hyperparameters& values,
+                     std::optional<double> max_norm, const std::optional<at::Tensor>& total_norm) {
   const at::NoGradGuard no_grad;
-  TORCH_CHECK(max_norm >= 0, "max_norm must be at least 0, got ", max_norm);
+  TORCH_CHECK(!max_norm || *max_norm >= 0, "max_norm must be at least 0, got ", *max_norm);
   if (total_norm) {
     TORCH_CHECK(is_strided(*total_norm) && total_norm->numel() == 1 &&
                     at::isFloatingType(total_norm->scalar_type()),
@@ -160,34 +170,16 @@ at::Tensor adam_step(std::vector<Member> members, const Hyperparameters& values,
     member = copies.back().second;
   }
   const Groups groups = grouped(members);
-  const bool clips = max_norm > 0;
-  // Without clipping the kernels find the norm on their way, in the pass that they make anyway.
-  const bool norm_on_the_way = !clips && !total_norm && groups.others.empty();
-
   at::Tensor norm, coefficient;
-  if (total_norm) {
-    norm = total_norm->detach().reshape({}).clone();
-  } else if (!norm_on_the_way) {
-    std::vector<at::Tensor> gradients;
-    gradients.reserve(members.size());
-    for (const Member& member : members) gradients.push_back(member.gradient);
-    norm = norm_of_gradients(gradients);
-  }
-  if (clips) coefficient = clip_coefficient(norm, max_norm);
+  if (max_norm) norm = norm_to_clip_by(members, total_norm);
+  if (max_norm.value_or(0) > 0) coefficient = clip_coefficient(norm, *max_norm);
   const bool has_ours = !groups.floats.empty() || !groups.doubles.empty();
-  const double factor = clips && has_ours ? coefficient.item<double>() : 1;
-  double squares_of_floats = 0, squares_of_doubles = 0;
+  const double factor = coefficient.defined() && has_ours ? coefficient.item<double>() : 1;
   // libtorch first: where it has no kernel for a dtype, ours have changed nothing yet.
   for (const Group& group : groups.others) update_by_libtorch(group, values, coefficient);
-  update_by_kernel(adam_update_float, groups.floats, values, factor,
-                   norm_on_the_way ? &squares_of_floats : nullptr);
-  update_by_kernel(adam_update_double, groups.doubles, values, factor,
-                   norm_on_the_way ? &squares_of_doubles : nullptr);
+  update_by_kernel(adam_update_float, groups.floats, values, factor);
+  update_by_kernel(adam_update_double, groups.doubles, values, factor);
   for (const auto& [member, copy] : copies) copy_back(member, copy);
-  if (norm_on_the_way) {
-    norm = at::scalar_tensor(std::sqrt(squares_of_floats + squares_of_doubles),
-                             groups.doubles.empty() ? at::kFloat : at::kDouble);
-  }
   return norm;
 }
 
@@ -195,7 +187,7 @@ template <bool kDecoupled>
 at::Tensor step_(at::TensorList parameters, at::TensorList gradients, at::TensorList exp_avgs,
                  at::TensorList exp_avg_sqs, at::TensorList max_exp_avg_sqs, at::TensorList steps,
                  double lr, double beta1, double beta2, double weight_decay, double eps,
-                 bool amsgrad, bool maximize, double max_norm,
+                 bool amsgrad, bool maximize, std::optional<double> max_norm,
                  const std::optional<at::Tensor>& total_norm) {
   return adam_step(checked_members(parameters, gradients, exp_avgs, exp_avg_sqs, max_exp_avg_sqs,
                                    steps, amsgrad),
@@ -210,7 +202,7 @@ TORCH_LIBRARY_FRAGMENT(wavegpt, library) {
       "(Tensor(a!)[] parameters, Tensor[] gradients, Tensor(b!)[] exp_avgs, "
       "Tensor(c!)[] exp_avg_sqs, Tensor(d!)[] max_exp_avg_sqs, Tensor(e!)[] steps, *, float lr, "
       "float beta1, float beta2, float weight_decay, float eps, bool amsgrad=False, "
-      "bool maximize=False, float max_norm=0, Tensor? total_norm=None) -> Tensor";
+      "bool maximize=False, float? max_norm=None, Tensor? total_norm=None) -> Tensor";
   library.def(("adamw_" + arguments).c_str());
   library.def(("adam_" + arguments).c_str());
 }

@@ -43,14 +43,14 @@ abstract class FusedAdam extends Optimizer<AdamOptions> {
   protected abstract readonly decoupled: boolean;
 
   protected override stepGroup(group: ParamGroup<AdamOptions>): void {
-    this.update(trainedOf(group), 0, null);
+    this.update(trainedOf(group), null, null);
   }
 
   protected override stepClipped({ maxNorm, errorIfNonfinite = false }: ClippedStep): Tensor {
     const groups = this.paramGroups.map(trainedOf);
     const [first] = groups;
     if (first !== undefined && groups.length === 1 && !errorIfNonfinite) {
-      return new Tensor(this.update(first, maxNorm, null));
+      return new Tensor(this.update(first, maxNorm, null) as Handle);
     }
     // The norm is that of all groups together, so it stands before the first one's step.
     const norm = new Tensor(normOf(groups.flatMap(({ gradients }) => gradients)) as Handle);
@@ -61,8 +61,12 @@ abstract class FusedAdam extends Optimizer<AdamOptions> {
     return norm;
   }
 
-  /** Returns the norm of the gradients. */
-  private update({ group, parameters, gradients }: Trained, maxNorm: number, norm: Tensor | null) {
+  /** Returns the norm of the gradients, null without `maxNorm`. */
+  private update(
+    { group, parameters, gradients }: Trained,
+    maxNorm: number | null,
+    norm: Tensor | null,
+  ): Handle | null {
     const { amsgrad, betas, eps, lr, maximize, weightDecay } = group;
     const states = parameters.map((parameter) =>
       this.stateOf(parameter, () => newState(this.constructor.name, parameter, amsgrad)),
@@ -84,7 +88,7 @@ abstract class FusedAdam extends Optimizer<AdamOptions> {
       maximize,
       maxNorm,
       norm === null ? null : norm.handle,
-    ) as Handle;
+    ) as Handle | null;
   }
 
   protected override checkOptions(group: ParamGroup<AdamOptions>): void {

@@ -70,12 +70,12 @@ const operators = {
   },
 };
 
-/** One step by our operator; returns the norm. */
+/** One step by our operator; returns the norm, null without `maxNorm`. */
 export function step(
   kind: "adam" | "adamw",
   lists: AdamLists,
   values: Partial<AdamValues> & { maxNorm?: number; totalNorm?: Tensor } = {},
-): Tensor {
+): Tensor | null {
   return operators[kind].ours(
     lists.parameters,
     lists.gradients,
@@ -84,7 +84,7 @@ export function step(
     lists.maxExpAvgSqs,
     lists.steps,
     { ...VALUES, ...values },
-  ) as Tensor;
+  ) as Tensor | null;
 }
 
 /** The same step by libtorch's operators, which take one dtype a call; gradients are scaled as `clip_grad_norm_` does. */

@@ -6,13 +6,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 namespace wavegpt::kernels {
 namespace {
 
-// A block's gradients fit the first-level cache, where they are read a second time when the norm is
-// wanted too.
+// Larger blocks share out many small tensors worse, smaller ones cost their beginnings.
 constexpr int64_t kBlock = 4096;
 // Elements that are worth a thread.
 constexpr int64_t kGrain = 32768;
@@ -79,12 +79,6 @@ double sum_of_squares_of(const T* values, int64_t count) {
   return lanes[0];
 }
 
-double add_up(const std::vector<double>& sums) {
-  double total = 0;
-  for (const double sum : sums) total += sum;
-  return total;
-}
-
 template <typename T>
 double sum_of_squares(const AdamTensor<T>* tensors, size_t count) {
   const Blocks blocks = cut(tensors, count);
@@ -93,7 +87,7 @@ double sum_of_squares(const AdamTensor<T>* tensors, size_t count) {
     const Block& block = blocks.list[at];
     sums[at] = sum_of_squares_of(tensors[block.tensor].gradient + block.first, block.count);
   });
-  return add_up(sums);
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 // The roundings are those of libtorch's fused operator, in the same order.
@@ -158,27 +152,21 @@ class Update {
 };
 
 template <typename T, bool kDecoupled, bool kAmsgrad>
-void update_all(const AdamTensor<T>* tensors, size_t count, const AdamSettings& settings,
-                double* squares) {
+void update_all(const AdamTensor<T>* tensors, size_t count, const AdamSettings& settings) {
   const Blocks blocks = cut(tensors, count);
-  std::vector<double> sums(squares ? blocks.list.size() : 0);
   for_each_block(blocks, [&](size_t at) {
     const Block& block = blocks.list[at];
-    const AdamTensor<T>& tensor = tensors[block.tensor];
-    if (squares) sums[at] = sum_of_squares_of(tensor.gradient + block.first, block.count);
-    Update<T, kDecoupled, kAmsgrad>(tensor, settings)(block.first, block.count);
+    Update<T, kDecoupled, kAmsgrad>(tensors[block.tensor], settings)(block.first, block.count);
   });
-  if (squares) *squares = add_up(sums);
 }
 
 template <typename T>
-void adam_update(const AdamTensor<T>* tensors, size_t count, const AdamSettings& settings,
-                 double* squares) {
+void adam_update(const AdamTensor<T>* tensors, size_t count, const AdamSettings& settings) {
   const auto update =
       settings.decoupled
           ? (settings.amsgrad ? update_all<T, true, true> : update_all<T, true, false>)
           : (settings.amsgrad ? update_all<T, false, true> : update_all<T, false, false>);
-  update(tensors, count, settings, squares);
+  update(tensors, count, settings);
 }
 
 }  // namespace

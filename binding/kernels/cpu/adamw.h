@@ -40,11 +40,9 @@ struct AdamSettings {
 template <typename T>
 using SumOfSquares = double(const AdamTensor<T>* tensors, size_t count);
 
-// Updates parameters and state. Where `sum_of_squares` is not null, it becomes that of the
-// gradients before the factor.
+// Updates parameters and state.
 template <typename T>
-using AdamUpdate = void(const AdamTensor<T>* tensors, size_t count, const AdamSettings& settings,
-                        double* sum_of_squares);
+using AdamUpdate = void(const AdamTensor<T>* tensors, size_t count, const AdamSettings& settings);
 
 extern Kernel<SumOfSquares<float>> sum_of_squares_float;
 extern Kernel<SumOfSquares<double>> sum_of_squares_double;
