@@ -39,7 +39,6 @@ c10::complex<double> ReadComplex(napi_env env, const Operator& op, const Operato
   return {parts[0], parts[1]};
 }
 
-// A number without a fraction is an int, as Python's literal would be.
 at::Scalar ReadScalar(napi_env env, const Operator& op, const OperatorArgument& argument,
                       napi_value value) {
   napi_valuetype type;
@@ -48,9 +47,7 @@ at::Scalar ReadScalar(napi_env env, const Operator& op, const OperatorArgument& 
     case napi_number: {
       double number;
       Check(env, napi_get_value_double(env, value, &number));
-      bool integral = std::trunc(number) == number && std::abs(number) < kInt64Limit &&
-                      !(number == 0 && std::signbit(number));
-      return integral ? at::Scalar(static_cast<int64_t>(number)) : at::Scalar(number);
+      return ScalarOf(number);
     }
     case napi_boolean: {
       bool flag;
@@ -158,30 +155,12 @@ c10::IValue ReadTypedList(size_t length, Next next, Read read) {
   return list;
 }
 
-c10::TypePtr ElementType(Base base) {
-  switch (base) {
-    case Base::kScalar:
-      return c10::NumberType::get();
-    case Base::kString:
-      return c10::StringType::get();
-    case Base::kBool:
-      return c10::BoolType::get();
-    case Base::kFloat:
-      return c10::FloatType::get();
-    case Base::kComplex:
-      return c10::ComplexType::get();
-    case Base::kDevice:
-      return c10::DeviceObjType::get();
-    default:
-      return c10::IntType::get();
-  }
-}
-
 // `next(at)` is the element at a place.
 template <typename Next>
 c10::IValue ReadElements(napi_env env, Environment* environment, size_t length, Next next,
                          const Operator& op, const OperatorArgument& argument) {
   const ArgumentType& type = argument.type;
+  CheckListLength(op, argument, length);
   if (type.base == Base::kTensor && type.element_optional) {
     return ReadTypedList<std::optional<at::Tensor>>(
         length, next, [&](napi_value element) -> std::optional<at::Tensor> {
@@ -198,9 +177,7 @@ c10::IValue ReadElements(napi_env env, Environment* environment, size_t length, 
     return ReadTypedList<int64_t>(
         length, next, [&](napi_value element) { return ReadInt(env, element, op, argument); });
   }
-  c10::TypePtr element_type = ElementType(type.base);
-  if (type.element_optional) element_type = c10::OptionalType::create(element_type);
-  c10::impl::GenericList list(element_type);
+  c10::impl::GenericList list(ElementType(type));
   list.reserve(length);
   for (size_t at = 0; at < length; ++at) {
     napi_value element = next(at);
@@ -244,11 +221,60 @@ c10::IValue ReadArgument(napi_env env, Environment* environment, napi_value valu
   return ReadElement(env, environment, value, op, argument);
 }
 
-c10::IValue ReadFlatList(napi_env env, Environment* environment, const napi_value* values,
-                         size_t length, const Operator& op, const OperatorArgument& argument) {
-  if (argument.type.base == Base::kUnsupported) ThrowType(env, op, argument, nullptr);
-  return ReadElements(
-      env, environment, length, [values](size_t at) { return values[at]; }, op, argument);
+at::Scalar ScalarOf(double number) {
+  bool integral = std::trunc(number) == number && std::abs(number) < kInt64Limit &&
+                  !(number == 0 && std::signbit(number));
+  return integral ? at::Scalar(static_cast<int64_t>(number)) : at::Scalar(number);
+}
+
+c10::TypePtr ElementType(const ArgumentType& type) {
+  c10::TypePtr element;
+  switch (type.base) {
+    case Base::kScalar:
+      element = c10::NumberType::get();
+      break;
+    case Base::kString:
+      element = c10::StringType::get();
+      break;
+    case Base::kBool:
+      element = c10::BoolType::get();
+      break;
+    case Base::kFloat:
+      element = c10::FloatType::get();
+      break;
+    case Base::kComplex:
+      element = c10::ComplexType::get();
+      break;
+    case Base::kDevice:
+      element = c10::DeviceObjType::get();
+      break;
+    default:
+      element = c10::IntType::get();
+  }
+  return type.element_optional ? c10::OptionalType::create(element) : element;
+}
+
+void CheckListLength(const Operator& op, const OperatorArgument& argument, size_t length) {
+  if (length == 0 && op.needs_tensors && argument.type.base == Base::kTensor) {
+    ThrowArgument(op.full_name, argument.name, "at least one Tensor", "none");
+  }
+}
+
+void ThrowTooManyArguments(const Operator& op, size_t given) {
+  throw BindingError("ERR_WAVEGPT_ARGUMENT",
+                     op.full_name + ": expected at most " + std::to_string(op.arguments.size()) +
+                         " arguments, got " + std::to_string(given),
+                     op.full_name);
+}
+
+void ThrowMissing(const Operator& op, size_t argument) {
+  ThrowArgument(op.full_name, op.arguments[argument].name,
+                "a value (" + op.handle.schema().arguments()[argument].real_type()->str() + ")",
+                "nothing");
+}
+
+void ThrowNone(const Operator& op, const OperatorArgument& argument) {
+  ThrowArgument(op.full_name, argument.name, TypeName(argument), "null");
 }
 
 napi_value WriteResult(napi_env env, Environment* environment, c10::IValue& value) {

@@ -267,6 +267,18 @@ at::ScalarType ReadDtype(napi_env env, napi_value value, const std::string& func
   return static_cast<at::ScalarType>(code);
 }
 
+const at::Tensor& FrameTensor(const Call& call) {
+  double handle = call.environment->frame->numbers[0];
+  const at::Tensor* tensor = call.environment->Find(handle);
+  if (C10_UNLIKELY(!tensor)) {
+    bool stale = Environment::IsHandle(handle);
+    ThrowArgument(call.name, "tensor", stale ? "a live Tensor" : "a Tensor",
+                  stale ? "one that was disposed, or whose scope has ended"
+                        : "number " + std::to_string(handle));
+  }
+  return *tensor;
+}
+
 napi_value WriteTensor(napi_env env, Environment* environment, at::Tensor tensor) {
   napi_value result;
   if (!tensor.defined()) {

@@ -71,6 +71,9 @@ c10::Device ReadDevice(napi_env env, napi_value value, const std::string& functi
 at::ScalarType ReadDtype(napi_env env, napi_value value, const std::string& function,
                          const std::string& argument);
 
+// The tensor whose handle stands first in the call frame; valid until the environment's next Put.
+const at::Tensor& FrameTensor(const Call& call);
+
 // Owned by the innermost scope; null where undefined.
 napi_value WriteTensor(napi_env env, Environment* environment, at::Tensor tensor);
 napi_value WriteInteger(napi_env env, int64_t integer);  // a bigint beyond 2^53

@@ -95,13 +95,6 @@ void CheckFusedStep(const Operator& op, const torch::jit::Stack& arguments) {
   }
 }
 
-// Of a quantized out tensor libtorch asks the first of no tensors for its scale.
-void CheckSomeTensors(const Operator& op, const torch::jit::Stack& arguments) {
-  if (arguments[0].toTensorVector().empty()) {
-    ThrowArgument(op.full_name, op.arguments[0].name, "at least one Tensor", "none");
-  }
-}
-
 }  // namespace
 
 void CheckExclusiveOuts(const Operator& op, const torch::jit::Stack& arguments) {
@@ -126,10 +119,14 @@ decltype(Operator::check) FindCheck(const c10::OperatorName& name) {
   for (const char* fused : {"aten::_fused_ad", "aten::_fused_sgd"}) {
     if (name.name.rfind(fused, 0) == 0) return CheckFusedStep;
   }
-  for (const char* joining : {"aten::cat", "aten::concat", "aten::concatenate"}) {
-    if (name.name == joining) return CheckSomeTensors;
-  }
   return nullptr;
+}
+
+bool NeedsTensors(const c10::OperatorName& name) {
+  for (const char* joining : {"aten::cat", "aten::concat", "aten::concatenate"}) {
+    if (name.name == joining) return true;
+  }
+  return false;
 }
 
 }  // namespace wavegpt

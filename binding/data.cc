@@ -245,14 +245,39 @@ napi_value copyFromTypedArray(Call& call) {
   return call.Undefined();
 }
 
-napi_value item(Call& call) {
-  at::Tensor tensor = call.Tensor(0, "tensor");
+napi_value ItemOf(Call& call, const at::Tensor& tensor) {
   if (tensor.numel() != 1) {
     ThrowArgument(call.name, "tensor", "a tensor of one element",
                   "one of " + std::to_string(tensor.numel()));
   }
   at::NoGradGuard no_grad;
   return WriteScalar(call.env, tensor.item());
+}
+
+napi_value item(Call& call) { return ItemOf(call, call.Tensor(0, "tensor")); }
+
+template <typename T>
+double FirstElement(const at::Tensor& tensor) {
+  return static_cast<double>(*static_cast<const T*>(tensor.const_data_ptr()));
+}
+
+// The one element of the tensor whose handle stands in the call frame: into the frame where it is a
+// number that lies on the CPU as it is, else as `item` returns it.
+napi_value itemInFrame(Call& call) {
+  const at::Tensor& tensor = FrameTensor(call);
+  double& number = call.environment->frame->numbers[0];
+  bool plain = tensor.numel() == 1 && tensor.layout() == at::kStrided && tensor.is_cpu() &&
+               !tensor.is_neg() && !tensor._is_zerotensor();
+  if (plain && tensor.scalar_type() == at::kFloat) {
+    number = FirstElement<float>(tensor);
+  } else if (plain && tensor.scalar_type() == at::kDouble) {
+    number = FirstElement<double>(tensor);
+  } else if (plain && tensor.scalar_type() == at::kInt) {
+    number = FirstElement<int32_t>(tensor);
+  } else {
+    return ItemOf(call, tensor);
+  }
+  return call.Undefined();
 }
 
 }  // namespace
@@ -262,6 +287,7 @@ std::vector<MethodEntry> DataMethods() {
       WAVEGPT_METHOD(fromTypedArray), WAVEGPT_METHOD(fromSharedTypedArray),
       WAVEGPT_METHOD(toTypedArray),   WAVEGPT_METHOD(shareTypedArray),
       WAVEGPT_METHOD(item),           WAVEGPT_METHOD(copyFromTypedArray),
+      WAVEGPT_METHOD(itemInFrame),
   };
 }
 

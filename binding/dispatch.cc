@@ -1,12 +1,14 @@
-// Operators: their names, their schemas, and the one boxed call that reaches them all.
+// Operators: their names, their schemas, and the two calls that reach them all: with JavaScript's
+// values, and with numbers in the call frame.
 #include "arguments.h"
+#include "frame.h"
 #include "methods.h"
+#include "typed_call.h"
 
 namespace wavegpt {
 namespace {
 
 constexpr size_t kMaxOperatorArguments = 63;
-constexpr size_t kFewArguments = 8;
 
 napi_value operatorNames(Call& call) {
   std::vector<c10::OperatorName> names = c10::Dispatcher::singleton().getAllOpNames();
@@ -98,82 +100,23 @@ napi_value findOperator(Call& call) {
   return DescribeOperator(call, *operators[id], id);
 }
 
-[[noreturn]] void ThrowTooMany(const Operator& op, size_t given) {
-  throw BindingError("ERR_WAVEGPT_ARGUMENT",
-                     op.full_name + ": expected at most " + std::to_string(op.arguments.size()) +
-                         " arguments, got " + std::to_string(given),
-                     op.full_name);
-}
-
 bool IsUndefined(napi_env env, napi_value value) {
   napi_valuetype type;
   return napi_typeof(env, value, &type) != napi_ok || type == napi_undefined;
 }
 
-void PushDefault(const Operator& op, size_t at, torch::jit::Stack& stack) {
-  const OperatorArgument& argument = op.arguments[at];
-  if (!argument.has_default) {
-    ThrowArgument(op.full_name, argument.name,
-                  "a value (" + op.handle.schema().arguments()[at].real_type()->str() + ")",
-                  "nothing");
-  }
-  stack.push_back(argument.default_value);
-}
-
-// What is most common, without the checks that others need: a live tensor.
-bool PushTensor(napi_env env, Environment* environment, const OperatorArgument& argument,
-                napi_value value, torch::jit::Stack& stack) {
-  double handle;
-  if (argument.type.base != Base::kTensor || argument.type.list ||
-      napi_get_value_double(env, value, &handle) != napi_ok) {
-    return false;
-  }
-  const at::Tensor* tensor = environment->Find(handle);
-  if (tensor) stack.emplace_back(*tensor);
-  return tensor != nullptr;
-}
-
 void PushArguments(napi_env env, Environment* environment, const Operator& op, size_t given,
                    const napi_value* values, torch::jit::Stack& stack) {
-  if (given > op.arguments.size()) ThrowTooMany(op, given);
+  if (given > op.arguments.size()) ThrowTooManyArguments(op, given);
   for (size_t at = 0; at < op.arguments.size(); ++at) {
     const OperatorArgument& argument = op.arguments[at];
-    if (at < given && PushTensor(env, environment, argument, values[at], stack)) continue;
-    if (at >= given || IsUndefined(env, values[at])) {
-      PushDefault(op, at, stack);
-    } else {
+    if (at < given && !IsUndefined(env, values[at])) {
       stack.push_back(ReadArgument(env, environment, values[at], op, argument));
-    }
-  }
-}
-
-// As above, but where a list is expected a number says how many of the values behind it are its
-// elements: reading an array's elements costs more than many an operator.
-void PushFlatArguments(napi_env env, Environment* environment, const Operator& op, size_t given,
-                       const napi_value* values, torch::jit::Stack& stack) {
-  size_t next = 0;
-  for (size_t at = 0; at < op.arguments.size(); ++at) {
-    const OperatorArgument& argument = op.arguments[at];
-    double length;
-    if (next < given && PushTensor(env, environment, argument, values[next], stack)) {
-      ++next;
-    } else if (next >= given || IsUndefined(env, values[next])) {
-      ++next;
-      PushDefault(op, at, stack);
-    } else if (argument.type.list && napi_get_value_double(env, values[next], &length) == napi_ok) {
-      ++next;
-      if (!(length >= 0 && length <= static_cast<double>(given - next))) {
-        ThrowArgument(op.full_name, argument.name, "a length of the values that follow",
-                      std::to_string(length));
-      }
-      size_t count = static_cast<size_t>(length);
-      stack.push_back(ReadFlatList(env, environment, values + next, count, op, argument));
-      next += count;
     } else {
-      stack.push_back(ReadArgument(env, environment, values[next++], op, argument));
+      if (!argument.has_default) ThrowMissing(op, at);
+      stack.push_back(argument.default_value);
     }
   }
-  if (next < given) ThrowTooMany(op, op.arguments.size() + given - next);
 }
 
 napi_value WriteResults(napi_env env, Environment* environment, const Operator& op,
@@ -194,60 +137,126 @@ napi_value WriteResults(napi_env env, Environment* environment, const Operator& 
   return array;
 }
 
-// Not a Call: this is the hot path, and takes more arguments.
-template <auto Push>
+[[noreturn]] void ThrowUnknown(const std::string& received) {
+  ThrowArgument("call", "id", "an operator's id from findOperator", received);
+}
+
+void CheckAllowed(const Operator& op) {
+  if (C10_LIKELY(!op.refused)) return;
+  throw BindingError("ERR_WAVEGPT_REFUSED",
+                     op.full_name + " cannot be called from JavaScript: " + op.refused,
+                     op.full_name);
+}
+
+void CallBoxed(const Operator& op, torch::jit::Stack& stack) {
+  if (!op.exclusive_outs.empty()) CheckExclusiveOuts(op, stack);
+  if (op.check) op.check(op, stack);
+  op.handle.callBoxed(stack);
+}
+
+// Not a Call, which takes fewer arguments.
 napi_value CallOperator(napi_env env, napi_callback_info info) {
   const Operator* op = nullptr;
   try {
-    // Node fills what is not given, so few are asked for first.
-    napi_value few[kFewArguments], many[kMaxOperatorArguments + 2];
-    napi_value* values = few;
-    size_t given = kFewArguments;
+    napi_value values[kMaxOperatorArguments + 2];
+    size_t given = kMaxOperatorArguments + 2;
     Check(env, napi_get_cb_info(env, info, &given, values, nullptr, nullptr));
-    if (given > kFewArguments) {
-      values = many;
-      given = kMaxOperatorArguments + 2;
-      Check(env, napi_get_cb_info(env, info, &given, values, nullptr, nullptr));
-      given = std::min(given, kMaxOperatorArguments + 2);
-    }
+    given = std::min(given, kMaxOperatorArguments + 2);
     Environment* environment = Environment::From(env);
     uint32_t id = UINT32_MAX;
     if (given == 0 || napi_get_value_uint32(env, values[0], &id) != napi_ok ||
         id >= environment->operators.size()) {
-      ThrowArgument("call", "id", "an operator's id from findOperator",
-                    given == 0 ? "nothing" : Describe(env, values[0]));
+      ThrowUnknown(given == 0 ? "nothing" : Describe(env, values[0]));
     }
     op = environment->operators[id].get();
-    if (op->refused) {
-      throw BindingError("ERR_WAVEGPT_REFUSED",
-                         op->full_name + " cannot be called from JavaScript: " + op->refused,
-                         op->full_name);
-    }
-    // Taken while in use: reading an array's elements may run a getter that calls another operator.
-    torch::jit::Stack stack = std::move(environment->stack);
-    stack.clear();
-    Push(env, environment, *op, given - 1, values + 1, stack);
-    if (!op->exclusive_outs.empty()) CheckExclusiveOuts(*op, stack);
-    if (op->check) op->check(*op, stack);
-    op->handle.callBoxed(stack);
-    napi_value result = WriteResults(env, environment, *op, stack);
-    stack.clear();
-    environment->stack = std::move(stack);
-    return result;
+    CheckAllowed(*op);
+    // Its own: reading an array's elements may run a getter that calls another operator.
+    torch::jit::Stack stack;
+    PushArguments(env, environment, *op, given - 1, values + 1, stack);
+    CallBoxed(*op, stack);
+    return WriteResults(env, environment, *op, stack);
   } catch (...) {
     ThrowCurrentException(env, op ? op->full_name.c_str() : "call");
     return nullptr;
   }
 }
 
+// The frame's values boxed, for an operator without a typed call.
+napi_value CallFrameBoxed(napi_env env, Environment* environment, const Operator& op) {
+  torch::jit::Stack stack = std::move(environment->stack);
+  stack.clear();
+  Frame& frame = *environment->frame;
+  FrameReader reader(*environment, op, frame);
+  for (size_t at = 0; at < op.arguments.size(); ++at) {
+    stack.push_back(ReadFrameArgument(reader, op, at));
+  }
+  {
+    PassOverAutograd without(op, reader);
+    CallBoxed(op, stack);
+  }
+  napi_value result = nullptr;
+  if (stack.size() == 1 && op.returns[0].argument >= 0) {
+    frame.numbers[0] = 0;
+  } else if (stack.size() == 1 && stack[0].isTensor()) {
+    at::Tensor tensor = std::move(stack[0]).toTensor();
+    frame.numbers[0] = tensor.defined() ? environment->Put(std::move(tensor)) : -1;
+  } else {
+    frame.numbers[0] = 0;
+    result = WriteResults(env, environment, op, stack);
+  }
+  stack.clear();
+  environment->stack = std::move(stack);
+  return result;
+}
+
+// The hot path: nothing goes through Node-API where the result is a tensor.
+napi_value CallFrame(napi_env env, napi_callback_info) {
+  const Operator* op = nullptr;
+  Environment* environment = nullptr;
+  try {
+    environment = Environment::From(env);
+    Frame& frame = *environment->frame;
+    uint32_t id = frame.operator_id;
+    if (C10_UNLIKELY(id >= environment->operators.size())) {
+      ThrowUnknown("number " + std::to_string(id));
+    }
+    op = environment->operators[id].get();
+    CheckAllowed(*op);
+    environment->DestroyOne();
+    if (!op->typed) return CallFrameBoxed(env, environment, *op);
+    op->typed->Run(*environment, *op, frame);
+    return nullptr;
+  } catch (...) {
+    if (environment) environment->frame->absent = environment->frame->none = 0;
+    ThrowCurrentException(env, op ? op->full_name.c_str() : "callFrame");
+    return nullptr;
+  }
+}
+
+napi_value frame(Call& call) {
+  Environment& environment = *call.environment;
+  napi_value buffer;
+  if (environment.frame_buffer) {
+    Check(call.env, napi_get_reference_value(call.env, environment.frame_buffer, &buffer));
+    return buffer;
+  }
+  auto* owner = new std::shared_ptr<Frame>(environment.frame);
+  napi_status status = napi_create_external_arraybuffer(
+      call.env, owner->get(), sizeof(Frame),
+      [](napi_env, void*, void* hint) { delete static_cast<std::shared_ptr<Frame>*>(hint); }, owner,
+      &buffer);
+  if (status != napi_ok) delete owner;
+  Check(call.env, status);
+  Check(call.env, napi_create_reference(call.env, buffer, 1, &environment.frame_buffer));
+  return buffer;
+}
+
 }  // namespace
 
 std::vector<MethodEntry> DispatchMethods() {
   return {
-      WAVEGPT_METHOD(operatorNames),
-      WAVEGPT_METHOD(findOperator),
-      {"call", CallOperator<PushArguments>},
-      {"callFlat", CallOperator<PushFlatArguments>},
+      WAVEGPT_METHOD(operatorNames), WAVEGPT_METHOD(findOperator), WAVEGPT_METHOD(frame),
+      {"call", CallOperator},        {"callFrame", CallFrame},
   };
 }
 

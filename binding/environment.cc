@@ -14,6 +14,9 @@ constexpr double kSlots = 4294967296.0;  // 2^32
 constexpr uint32_t kLastGeneration = (1u << 21) - 1;
 // V8 is told of external memory in steps of this size: telling it costs more than many operators.
 constexpr int64_t kExternalStep = 1 << 20;
+// Of the tensors that wait to be destroyed: how many, and how large each may be.
+constexpr size_t kMostEnded = 256;
+constexpr int64_t kLargestEnded = 4096;
 
 double Encode(uint32_t slot, uint32_t generation) { return generation * kSlots + slot; }
 
@@ -53,7 +56,9 @@ void SharedMemoryReferences::Close() {
 }
 
 Environment::Environment(napi_env env)
-    : env(env), shared_memory(std::make_shared<SharedMemoryReferences>()) {}
+    : env(env), shared_memory(std::make_shared<SharedMemoryReferences>()) {
+  ended_.reserve(kMostEnded);
+}
 
 Environment::~Environment() {
   // Modes are the thread's: undo them in reverse order, then free everything.
@@ -134,8 +139,38 @@ void Environment::Free(uint32_t index) {
   --live_;
   if (++slot.generation < kLastGeneration) free_.push_back(index);
   // Last: a custom deleter may look at this environment.
-  at::Tensor freed = std::move(slot.tensor);
-  slot.tensor = at::Tensor();
+  Destroy(std::move(slot.tensor));
+}
+
+void Environment::Destroy(at::Tensor tensor) {
+  const at::TensorImpl& impl = *tensor.unsafeGetTensorImpl();
+  if (ended_.size() == kMostEnded || !impl.has_storage() || impl.is_sparse() ||
+      impl.is_python_dispatch())
+    return;
+  const c10::StorageImpl& storage = *impl.unsafe_storage().unsafeGetStorageImpl();
+  // Memory of others is given back at once, and what a graph holds may be large.
+  if (!storage.allocator() ||
+      storage.sym_nbytes().maybe_as_int().value_or(INT64_MAX) > kLargestEnded ||
+      impl.requires_grad()) {
+    return;
+  }
+  ended_.push_back(std::move(tensor));
+}
+
+const at::Tensor& Environment::NumberTensor(at::ScalarType type, double number) {
+  at::Tensor& tensor = type == at::kFloat ? float_number_ : double_number_;
+  if (C10_UNLIKELY(!tensor.defined())) {
+    c10::InferenceMode normal(false);
+    tensor = at::empty({}, at::TensorOptions(type).device(at::kCPU));
+    tensor.unsafeGetTensorImpl()->set_wrapped_number(true);
+  }
+  void* data = tensor.unsafeGetTensorImpl()->mutable_data();
+  if (type == at::kFloat) {
+    *static_cast<float*>(data) = static_cast<float>(number);
+  } else {
+    *static_cast<double*>(data) = number;
+  }
+  return tensor;
 }
 
 void Environment::Release(double handle) {

@@ -2,6 +2,7 @@
 // modes. Nothing here is shared between environments, so a terminated worker frees what it held.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "errors.h"
+#include "frame.h"
 
 namespace wavegpt {
 
@@ -48,9 +50,16 @@ class Environment {
   double PutUnscoped(at::Tensor tensor);
   // Whether the number has a handle's form, live or stale.
   static bool IsHandle(double number);
+  // Destroys one of the small tensors whose scopes have ended, if there is one.
+  void DestroyOne() {
+    if (!ended_.empty()) ended_.pop_back();
+  }
   // Null where the handle is stale or never was one. Valid until the next Put.
   const at::Tensor* Find(double handle) const;
   void Release(double handle);
+  // A tensor without dimensions that holds the number as a float32 or a float64. The same one each
+  // time: for operators that keep no reference to it.
+  const at::Tensor& NumberTensor(at::ScalarType type, double number);
 
   // --- Scopes
   uint32_t OpenScope();
@@ -90,6 +99,10 @@ class Environment {
   std::vector<AutocastEntry> autocast_entries;
   torch::jit::Stack stack;  // reused by each operator's call
   std::shared_ptr<SharedMemoryReferences> shared_memory;
+  // Owned together with the array buffer that JavaScript sees it through.
+  std::shared_ptr<Frame> frame = std::make_shared<Frame>();
+  napi_ref frame_buffer = nullptr;
+  std::array<int64_t, Frame::kNumbers> integers;  // of the frame, as integers
 
  private:
   struct Slot {
@@ -110,6 +123,7 @@ class Environment {
   double Insert(at::Tensor tensor, uint32_t scope);
   Slot* FindSlot(double handle, uint32_t* index = nullptr);
   void Free(uint32_t index);
+  void Destroy(at::Tensor tensor);
   void ReportBytes(Slot& slot);
   void AdjustExternal(int64_t bytes);
 
@@ -117,6 +131,11 @@ class Environment {
   std::vector<uint32_t> free_;
   std::vector<ScopeEntry> scope_entries_;
   std::vector<size_t> marks_;  // where each open scope begins in scope_entries_
+  // A hundred tensors freed at once overflow the C library's caches of free blocks, one freed with
+  // each that is made does not. So small ones wait here to be destroyed, by the next calls.
+  std::vector<at::Tensor> ended_;
+  at::Tensor float_number_;
+  at::Tensor double_number_;
   std::vector<GeneratorSlot> generators_;
   std::vector<uint32_t> free_generators_;
   size_t live_ = 0;

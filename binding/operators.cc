@@ -1,5 +1,9 @@
 #include "operators.h"
 
+#include <algorithm>
+
+#include "scalar_arithmetic.h"
+
 namespace wavegpt {
 
 const char* BaseName(Base base) {
@@ -70,6 +74,35 @@ Base ReadBase(const c10::Type& type) {
   }
 }
 
+bool IsSymbolic(const c10::Type& type) {
+  return type.kind() == c10::TypeKind::SymIntType || type.kind() == c10::TypeKind::SymFloatType ||
+         type.kind() == c10::TypeKind::SymBoolType;
+}
+
+// Operators of other namespaces may have kernels for autograd that do more; so do these of aten.
+bool HasOwnAutograd(const c10::OperatorName& name) {
+  if (name.name.rfind("aten::", 0) != 0) return true;
+  for (const char* own :
+       {"detach", "detach_", "requires_grad_", "retain_grad", "set_data", "is_leaf", "output_nr",
+        "_version", "_backward", "_fw_primal", "_make_dual", "_unpack_dual"}) {
+    if (name.name.compare(6, std::string::npos, own) == 0) return true;
+  }
+  return false;
+}
+
+AutogradKernels FindAutogradKernels(const c10::OperatorHandle& handle) {
+  const c10::FunctionSchema& schema = handle.schema();
+  if (HasOwnAutograd(schema.operator_name())) return AutogradKernels::kNeeded;
+  // A composition may return a view that its schema does not tell of.
+  if (handle.hasKernelForDispatchKey(c10::DispatchKey::CompositeImplicitAutograd)) {
+    return AutogradKernels::kGradients;
+  }
+  auto aliases = [](const c10::Argument& argument) { return argument.alias_info() != nullptr; };
+  bool fresh = std::none_of(schema.arguments().begin(), schema.arguments().end(), aliases) &&
+               std::none_of(schema.returns().begin(), schema.returns().end(), aliases);
+  return fresh ? AutogradKernels::kAll : AutogradKernels::kGradients;
+}
+
 bool IsWindow(const std::string& name) {
   for (const char* window : {"kernel_size", "stride", "padding", "output_padding", "dilation"}) {
     if (name == window) return true;
@@ -95,6 +128,7 @@ ArgumentType ReadType(const c10::TypePtr& type) {
     }
   }
   result.base = ReadBase(*inner);
+  result.symbolic = IsSymbolic(*inner);
   return result;
 }
 
@@ -107,6 +141,7 @@ Operator::Operator(c10::OperatorHandle operator_handle) : handle(operator_handle
     added.type = ReadType(argument.real_type());
     added.size = argument.N().value_or(0);
     added.window = IsWindow(added.name);
+    added.mutated = argument.alias_info() && argument.alias_info()->isWrite();
     if (argument.default_value()) {
       added.has_default = true;
       added.default_value = *argument.default_value();
@@ -132,6 +167,15 @@ Operator::Operator(c10::OperatorHandle operator_handle) : handle(operator_handle
   }
   refused = RefusalReason(schema.operator_name());
   check = FindCheck(schema.operator_name());
+  needs_tensors = NeedsTensors(schema.operator_name());
+  autograd = FindAutogradKernels(handle);
+  typed = FindTypedCall(*this);
+  if (typed) {
+    if (auto faster = FindScalarArithmetic(schema.operator_name(), typed))
+      typed = std::move(faster);
+  }
 }
+
+Operator::~Operator() = default;
 
 }  // namespace wavegpt

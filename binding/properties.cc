@@ -6,6 +6,21 @@ namespace {
 
 napi_value shape(Call& call) { return call.NewNumbers(call.Tensor(0, "tensor").sizes()); }
 
+// The sizes of the tensor whose handle stands in the call frame: into the frame too, or an array
+// where they do not fit.
+napi_value shapeInFrame(Call& call) {
+  Frame& frame = *call.environment->frame;
+  c10::IntArrayRef sizes = FrameTensor(call).sizes();
+  bool fits = sizes.size() <= Frame::kSizes;
+  for (size_t at = 0; fits && at < sizes.size(); ++at) {
+    fits = sizes[at] <= INT32_MAX;
+    frame.sizes[at] = static_cast<int32_t>(sizes[at]);
+  }
+  if (!fits) return call.NewNumbers(sizes);
+  frame.dimensions = static_cast<uint32_t>(sizes.size());
+  return call.Undefined();
+}
+
 napi_value strides(Call& call) { return call.NewNumbers(call.Tensor(0, "tensor").strides()); }
 
 napi_value storageOffset(Call& call) {
@@ -55,11 +70,11 @@ napi_value isSame(Call& call) {
 
 std::vector<MethodEntry> PropertyMethods() {
   return {
-      WAVEGPT_METHOD(shape),       WAVEGPT_METHOD(strides), WAVEGPT_METHOD(storageOffset),
-      WAVEGPT_METHOD(dim),         WAVEGPT_METHOD(numel),   WAVEGPT_METHOD(elementSize),
-      WAVEGPT_METHOD(dtype),       WAVEGPT_METHOD(device),  WAVEGPT_METHOD(layout),
-      WAVEGPT_METHOD(isSame),      WAVEGPT_METHOD(version), WAVEGPT_METHOD(isContiguous),
-      WAVEGPT_METHOD(dataPointer),
+      WAVEGPT_METHOD(shape),       WAVEGPT_METHOD(strides),      WAVEGPT_METHOD(storageOffset),
+      WAVEGPT_METHOD(dim),         WAVEGPT_METHOD(numel),        WAVEGPT_METHOD(elementSize),
+      WAVEGPT_METHOD(dtype),       WAVEGPT_METHOD(device),       WAVEGPT_METHOD(layout),
+      WAVEGPT_METHOD(isSame),      WAVEGPT_METHOD(version),      WAVEGPT_METHOD(isContiguous),
+      WAVEGPT_METHOD(dataPointer), WAVEGPT_METHOD(shapeInFrame),
   };
 }
 

@@ -1,6 +1,5 @@
-import { binding } from "./binding.js";
 import { WaveGPTError } from "./errors.js";
-import type { Handle } from "./native.js";
+import { callGiven, callOne, callThree, callTwo, numbers } from "./frame.js";
 import { requireOperator } from "./operator.js";
 import { closeness, Overload } from "./overload.js";
 import { isOptions, Operator, type Parameter } from "./signature.js";
@@ -9,8 +8,6 @@ import { Tensor } from "./tensor.js";
 // How a call from JavaScript finds its overload. Overloads are tried in the order in which PyTorch's argument parser
 // tries them, the first whose parameters take all arguments is called. The calls that programs spend their time in,
 // `a.op()`, `a.op(b)`, `a.op(number)` and `a.view(2, 3)`, find their operator by two comparisons instead.
-
-const { call, callFlat } = binding;
 
 /** How many arguments may stand by position; options hold any number. */
 export const MOST_POSITIONAL = 10;
@@ -23,6 +20,8 @@ export class Overloads {
   withNumber = -1;
   /** `withNumber` takes integers only. */
   wholeNumber = false;
+  /** `withNumber` takes it as a list of one, as `a.sum(0)` does. */
+  inList = false;
   /** Operator for `a.view(2, 3)`: sizes one by one; -1 as above. */
   withSizes = -1;
   /** Operator for `a.transpose(0, 1)`: two integers; -1 as above. */
@@ -66,8 +65,10 @@ export class Overloads {
     this.withTensor = fast(isPlainTensor, 1)?.id ?? -1;
     const number = fast(isNumeric, 1);
     if (number !== null) {
-      this.withNumber = number.id;
-      this.wholeNumber = number.parameters[1]!.base === "int";
+      const { base, list, size } = number.parameters[1]!;
+      if (!list || size === 1) this.withNumber = number.id;
+      this.wholeNumber = base === "int";
+      this.inList = list;
     }
     const several = list.find(({ positional }) => positional.length > 1);
     if (this.isMethod && several !== undefined && takesTwoIntegers(several)) {
@@ -156,6 +157,19 @@ function first(count: number, a: unknown, b: unknown, c: unknown): unknown[] {
   return count > 2 ? [a, b, c] : count > 1 ? [a, b] : [a];
 }
 
+/** What a call gave: a new tensor, or the one it was called on. */
+function wrap(result: number, self: Tensor): Tensor | null {
+  return result > 0 ? new Tensor(result) : result === 0 ? self : null;
+}
+
+function callWithNumber({ withNumber, inList }: Overloads, self: Tensor, number: number): unknown {
+  if (!inList) return wrap(callTwo(withNumber, self.handle, number), self);
+  numbers[0] = self.handle;
+  numbers[1] = 1;
+  numbers[2] = number;
+  return wrap(callGiven(withNumber, 2), self);
+}
+
 /** `self.view(a, b)`, up to four sizes; undefined where one is no integer. */
 function callWithSizes(
   id: number,
@@ -165,13 +179,25 @@ function callWithSizes(
   b: unknown,
   c: unknown,
   d: unknown,
-): Tensor | undefined {
-  if (!Number.isInteger(a) || !Number.isInteger(b)) return undefined;
-  if (count === 2) return new Tensor(callFlat(id, self.handle, 2, a, b) as Handle);
-  if (!Number.isInteger(c)) return undefined;
-  if (count === 3) return new Tensor(callFlat(id, self.handle, 3, a, b, c) as Handle);
-  if (count > 4 || !Number.isInteger(d)) return undefined;
-  return new Tensor(callFlat(id, self.handle, 4, a, b, c, d) as Handle);
+): unknown {
+  if (count > 4 || !isInteger(a) || !isInteger(b)) return undefined;
+  numbers[2] = a;
+  numbers[3] = b;
+  if (count > 2) {
+    if (!isInteger(c)) return undefined;
+    numbers[4] = c;
+  }
+  if (count > 3) {
+    if (!isInteger(d)) return undefined;
+    numbers[5] = d;
+  }
+  numbers[0] = self.handle;
+  numbers[1] = count;
+  return wrap(callGiven(id, 2), self);
+}
+
+function isInteger(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value);
 }
 
 /** `self.view([a, b])`, `self.view(a, b)` or `self.transpose(0, 1)`; undefined where the call is none of these. */
@@ -185,9 +211,8 @@ function callWithNumbers(
   d: unknown,
 ): unknown {
   if (count === 2 && overloads.withIntegers >= 0) {
-    if (!Number.isInteger(a) || !Number.isInteger(b)) return undefined;
-    const result = call(overloads.withIntegers, self.handle, a, b);
-    return result === undefined ? self : new Tensor(result as Handle);
+    if (!isInteger(a) || !isInteger(b)) return undefined;
+    return wrap(callThree(overloads.withIntegers, self.handle, a, b), self);
   }
   const id = overloads.withSizes;
   if (id < 0) return undefined;
@@ -218,20 +243,17 @@ export function operatorMethod(operatorName: string, specification: string) {
     if (count === 1) {
       if (a instanceof Tensor) {
         if (overloads.withTensor >= 0) {
-          const result = call(overloads.withTensor, this.handle, a.handle);
-          return result === undefined ? this : new Tensor(result as Handle);
+          return wrap(callTwo(overloads.withTensor, this.handle, a.handle), this);
         }
       } else if (
         typeof a === "number" &&
         overloads.withNumber >= 0 &&
         (!overloads.wholeNumber || Number.isInteger(a))
       ) {
-        const result = call(overloads.withNumber, this.handle, a);
-        return result === undefined ? this : new Tensor(result as Handle);
+        return callWithNumber(overloads, this, a);
       }
     } else if (count === 0 && overloads.alone >= 0) {
-      const result = call(overloads.alone, this.handle);
-      return result === undefined ? this : new Tensor(result as Handle);
+      return wrap(callOne(overloads.alone, this.handle), this);
     }
     const result = callWithNumbers(overloads, this, count, a, b, c, d);
     if (result !== undefined) return result;
@@ -265,20 +287,17 @@ export function operatorFunction(operatorName: string, specification: string) {
       if (count === 2) {
         if (b instanceof Tensor) {
           if (overloads.withTensor >= 0) {
-            const result = call(overloads.withTensor, a.handle, b.handle);
-            return result === undefined ? a : new Tensor(result as Handle);
+            return wrap(callTwo(overloads.withTensor, a.handle, b.handle), a);
           }
         } else if (
           typeof b === "number" &&
           overloads.withNumber >= 0 &&
           (!overloads.wholeNumber || Number.isInteger(b))
         ) {
-          const result = call(overloads.withNumber, a.handle, b);
-          return result === undefined ? a : new Tensor(result as Handle);
+          return callWithNumber(overloads, a, b);
         }
       } else if (count === 1 && overloads.alone >= 0) {
-        const result = call(overloads.alone, a.handle);
-        return result === undefined ? a : new Tensor(result as Handle);
+        return wrap(callOne(overloads.alone, a.handle), a);
       }
     }
     if (count > MOST_POSITIONAL) throw tooMany(operatorName, count);

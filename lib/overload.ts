@@ -1,6 +1,5 @@
-import { binding } from "./binding.js";
 import { describe } from "./errors.js";
-import type { Handle, NativeBinding } from "./native.js";
+import type { Handle } from "./native.js";
 import { convert, expectation, MISMATCH, type Operator, type Parameter } from "./signature.js";
 import { Tensor } from "./tensor.js";
 
@@ -211,7 +210,9 @@ export class Overload {
   ): unknown {
     const out = options !== null && options.out !== undefined ? this.out : null;
     const operator = out ?? this.operator;
-    const result = callNative(operator, values);
+    let count = operator.parameters.length;
+    while (count > 0 && values[count - 1] === undefined) count -= 1;
+    const result = operator.call(values, count);
     this.giveValuesBack(values);
     if (operator.simpleReturn === -1) {
       const tensor = result === null ? null : new Tensor(result as Handle);
@@ -252,76 +253,4 @@ function mismatch(
   value: unknown,
 ): Mismatch {
   return { depth, kind, argument: parameter?.key ?? "", parameter, value };
-}
-
-/** How many values the binding takes flat. */
-const MOST_FLAT = 63;
-
-/** Kept from call to call: a new array of handles and lists would change its kind of elements as it grows. */
-const flat: unknown[] = new Array(MOST_FLAT).fill(undefined);
-
-/** Fills `flat` with the values, each list as its length and its elements; returns how many, -1 for too many. */
-function flatten(operator: Operator, values: readonly unknown[], count: number): number {
-  let end = 0;
-  for (let at = 0; at < count; at += 1) {
-    const value = values[at];
-    const list = operator.parameters[at]!.list && value !== null && value !== undefined;
-    if (!list) {
-      if (end === MOST_FLAT) return -1;
-      flat[end++] = value;
-      continue;
-    }
-    // int[N]: one number stands for N of them.
-    const elements = Array.isArray(value) ? value : null;
-    const length = elements?.length ?? operator.parameters[at]!.size;
-    if (end + 1 + length > MOST_FLAT) return -1;
-    flat[end++] = length;
-    for (let place = 0; place < length; place += 1)
-      flat[end++] = elements === null ? value : elements[place];
-  }
-  return end;
-}
-
-/** Calls the operator with `values` in schema order. */
-function callNative(operator: Operator, values: readonly unknown[]): unknown {
-  const { id } = operator;
-  let count = values.length;
-  while (count > 0 && values[count - 1] === undefined) count -= 1;
-  const second = values[1];
-  if (count === 2 && Array.isArray(second) && !operator.parameters[0]!.list) {
-    const [self] = values;
-    // Sizes and dimensions of a tensor, the most common lists: no array of all values is made.
-    if (second.length === 1) return binding.callFlat(id, self, 1, second[0]);
-    if (second.length === 2) return binding.callFlat(id, self, 2, second[0], second[1]);
-    if (second.length === 3) return binding.callFlat(id, self, 3, second[0], second[1], second[2]);
-  }
-  const length = operator.takesLists ? flatten(operator, values, count) : -1;
-  return length < 0
-    ? callWith(binding.call, id, values, count)
-    : callWith(binding.callFlat, id, flat, length);
-}
-
-/** Without a rest array, which costs as much as the call. */
-function callWith(
-  call: NativeBinding["call"],
-  id: number,
-  values: readonly unknown[],
-  count: number,
-): unknown {
-  switch (count) {
-    case 1:
-      return call(id, values[0]);
-    case 2:
-      return call(id, values[0], values[1]);
-    case 3:
-      return call(id, values[0], values[1], values[2]);
-    case 4:
-      return call(id, values[0], values[1], values[2], values[3]);
-    case 5:
-      return call(id, values[0], values[1], values[2], values[3], values[4]);
-    case 6:
-      return call(id, values[0], values[1], values[2], values[3], values[4], values[5]);
-    default:
-      return call(id, ...values.slice(0, count));
-  }
 }

@@ -2,6 +2,7 @@ import { looksLikeDevice } from "./device.js";
 import { dtypeCode, dtypeName, isDType } from "./dtype.js";
 import { isLayout, isMemoryFormat, layoutCode, memoryFormatCode } from "./layout.js";
 import type { ArgumentSchema, Handle, OperatorSchema, ReturnSchema } from "./native.js";
+import { NativeOperator } from "./operator.js";
 import { Generator } from "./random.js";
 import { Tensor } from "./tensor.js";
 import type { Complex } from "./types.js";
@@ -84,20 +85,21 @@ function convertOne(parameter: Parameter, value: unknown): unknown {
   }
 }
 
-/** Sizes and dimensions, the most common lists, go to the binding as they are. */
-function areInts(parameter: Parameter, values: readonly unknown[]): boolean {
+function convertInts(parameter: Parameter, values: readonly unknown[]): unknown {
+  const ints = new Array<unknown>(values.length);
   for (let at = 0; at < values.length; at += 1) {
     const value = values[at];
     const fits =
       (typeof value === "number" && Number.isInteger(value)) ||
       typeof value === "bigint" ||
       (value === null && parameter.elementOptional);
-    if (!fits) return false;
+    if (!fits) return MISMATCH;
+    ints[at] = value;
   }
-  return true;
+  return ints;
 }
 
-/** A value in the form that the binding takes, or `MISMATCH`. */
+/** A value in the form that the binding takes, an array as a new one (its getters run here), or `MISMATCH`. */
 export function convert(parameter: Parameter, value: unknown): unknown {
   if (value === null) return parameter.optional ? null : MISMATCH;
   if (!parameter.list) return convertOne(parameter, value);
@@ -107,7 +109,7 @@ export function convert(parameter: Parameter, value: unknown): unknown {
       ? convertOne(parameter, value)
       : MISMATCH;
   }
-  if (parameter.base === "int") return areInts(parameter, value) ? value : MISMATCH;
+  if (parameter.base === "int") return convertInts(parameter, value);
   const converted = new Array<unknown>(value.length);
   for (let at = 0; at < value.length; at += 1) {
     const element: unknown = value[at];
@@ -164,20 +166,18 @@ enum ReturnKind {
 }
 
 /** An operator of libtorch, ready to be called with values from JavaScript. */
-export class Operator {
-  readonly id: number;
+export class Operator extends NativeOperator {
   /** E.g. `"aten::add.Tensor"`. */
   readonly fullName: string;
   readonly schema: OperatorSchema;
   readonly parameters: readonly Parameter[];
   /** The schema place of the argument that the operator returns itself; -1 where it returns one new tensor; -2 else. */
   readonly simpleReturn: number;
-  readonly takesLists: boolean;
   private readonly returnKind: ReturnKind;
   private readonly returnNames: readonly string[] | null;
 
   constructor(schema: OperatorSchema) {
-    this.id = schema.id;
+    super(schema);
     this.schema = schema;
     this.fullName = schema.overload === "" ? schema.name : `${schema.name}.${schema.overload}`;
     this.parameters = schema.arguments.map((argument, index) => ({
@@ -187,7 +187,6 @@ export class Operator {
       key: interned(camelCase(argument.name)),
       index,
     }));
-    this.takesLists = schema.arguments.some((argument) => argument.list);
     const [first] = schema.returns;
     if (first === undefined) this.returnKind = ReturnKind.Nothing;
     else if (schema.returns.length > 1) this.returnKind = ReturnKind.Several;

@@ -3,6 +3,7 @@ import { binding } from "./binding.js";
 import { checkDevice, type Device } from "./device.js";
 import { type DType, dtypeCode, dtypeName, isComplex, isDType } from "./dtype.js";
 import { addDescriber, argumentError } from "./errors.js";
+import { itemOf, shapeOf } from "./frame.js";
 import type { TensorMethods } from "./generated/methods.js";
 import { type Index, type IndexValue, readIndex, writeIndex } from "./indexing.js";
 import { layoutName, memoryFormatCode } from "./layout.js";
@@ -60,7 +61,7 @@ export class Tensor {
 
   /** The sizes of the dimensions. */
   get shape(): number[] {
-    return binding.shape(this.handle);
+    return shapeOf(this.handle);
   }
 
   get dtype(): DType {
@@ -94,7 +95,7 @@ export class Tensor {
   size(): number[];
   size(dim: number): number;
   size(dim?: number): number | number[] {
-    const shape = binding.shape(this.handle);
+    const shape = shapeOf(this.handle);
     return dim === undefined ? shape : shape[this.wrapDim("size", dim, shape.length)]!;
   }
 
@@ -269,12 +270,12 @@ export class Tensor {
 
   /** The one element: a boolean, a number, a bigint for an int64 beyond 2**53, or `{ re, im }`. */
   item(): Value {
-    return binding.item(this.handle);
+    return itemOf(this.handle);
   }
 
   /** The one element as a JavaScript number. Throws for a complex one. */
   number(): number {
-    const value = binding.item(this.handle);
+    const value = itemOf(this.handle);
     if (typeof value === "object") throw argumentError("number", "self", "a real number", value);
     return Number(value);
   }

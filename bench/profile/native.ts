@@ -17,6 +17,8 @@ export function timeNativeCalls(binding: NativeBinding): Map<string, NativeUse> 
   const uses = new Map<string, NativeUse>();
   const functions = binding as unknown as Record<string, Native>;
   const operators = new Map<number, string>();
+  // The call frame begins with the operator's number.
+  const header = new Int32Array(binding.frame(), 0, 1);
   const timed = (name: string, run: () => unknown): unknown => {
     let use = uses.get(name);
     if (use === undefined) {
@@ -32,7 +34,9 @@ export function timeNativeCalls(binding: NativeBinding): Map<string, NativeUse> 
     }
   };
   for (const [name, native] of Object.entries(functions)) {
-    if (name === "call" || name === "callFlat") {
+    if (name === "callFrame") {
+      functions.callFrame = () => timed(operators.get(header[0]!) ?? "?", native as () => unknown);
+    } else if (name === "call") {
       functions[name] = (id, ...values) =>
         timed(operators.get(id as number) ?? "?", () => native(id, ...values));
     } else if (name === "findOperator") {

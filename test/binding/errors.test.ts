@@ -160,29 +160,87 @@ describe("errors name the operator, the argument, what was expected and what cam
   });
 });
 
-describe("lists, flat", () => {
-  const view = binding.findOperator("aten::view", "")?.id ?? -1;
-  const cat = binding.findOperator("aten::cat", "")?.id ?? -1;
-  const index = binding.findOperator("aten::index", "Tensor")?.id ?? -1;
+describe("the call frame", () => {
+  const header = new Int32Array(binding.frame(), 0, 32);
+  const numbers = new Float64Array(binding.frame(), 128, 64);
+  const id = (name: string, overload = "") =>
+    binding.findOperator(`aten::${name}`, overload)?.id ?? -1;
 
-  test("stand as their length and their elements", () => {
+  function callFrame(operator: number, given: number, values: number[], absent = 0, none = 0) {
+    header.set([operator, given, absent, none]);
+    numbers.set(values);
+    return binding.callFrame();
+  }
+
+  function resultOf(...call: Parameters<typeof callFrame>): number {
+    expect(callFrame(...call)).toBeUndefined();
+    return numbers[0] as number;
+  }
+
+  test("takes lists as their length and their elements", () => {
     const x = aten("arange")(6);
-    expect(binding.shape(binding.callFlat(view, x, 2, 3, 2) as number)).toEqual([3, 2]);
-    expect(binding.shape(binding.callFlat(cat, 2, x, x, 0) as number)).toEqual([12]);
-    expect(binding.shape(binding.callFlat(cat, [x, x, x]) as number)).toEqual([18]);
-    const grid = binding.callFlat(view, x, 2, 3, 2) as number;
+    const grid = resultOf(id("view"), 2, [x, 2, 3, 2]);
+    expect(binding.shape(grid)).toEqual([3, 2]);
+    expect(binding.shape(resultOf(id("cat"), 2, [2, x, x, 0]))).toEqual([12]);
     const column = binding.fromTypedArray(new BigInt64Array([1n]), [1], 4);
-    expect(binding.shape(binding.callFlat(index, grid, 2, null, column) as number)).toEqual([3, 1]);
+    expect(binding.shape(resultOf(id("index", "Tensor"), 2, [grid, 2, 0, column]))).toEqual([3, 1]);
+  });
+
+  test("leaves out what the masks say, once", () => {
+    const x = aten("ones")([2, 3]);
+    const sum = id("sum", "dim_IntList");
+    expect(binding.shape(resultOf(sum, 3, [x, 1], 0b000, 0b010))).toEqual([1, 1]);
+    expect(binding.shape(resultOf(sum, 3, [x, 1, 1], 0b100))).toEqual([2]);
+    expect(binding.shape(resultOf(sum, 3, [x, 1, 1, 1]))).toEqual([2, 1]);
+  });
+
+  test("says what came back: a handle, the argument itself, or another value", () => {
+    const x = aten("ones")([2]);
+    expect(binding.isAlive(resultOf(id("add", "Tensor"), 2, [x, x]))).toBe(true);
+    expect(resultOf(id("add_", "Tensor"), 2, [x, x])).toBe(0);
+    expect(binding.toTypedArray(x)).toEqual(new Float32Array([2, 2]));
+    expect(callFrame(id("equal"), 2, [x, x])).toBe(true);
+    expect(callFrame(id("unbind", "int"), 1, [x])).toHaveLength(2);
   });
 
   test.each([
-    ["longer than what follows", () => binding.callFlat(view, randn([4]), 3, 2, 2), "a length of"],
-    ["of negative length", () => binding.callFlat(view, randn([4]), -1), "a length of"],
-    ["with something left over", () => binding.callFlat(view, randn([4]), 1, 4, 9), "at most 2"],
-    ["not there", () => binding.callFlat(view, randn([4])), "got nothing"],
-  ])("%s is an error", (_, action, words) => {
-    const error = errorOf(action);
-    expect(error.code).toBe("ERR_WAVEGPT_ARGUMENT");
+    ["a list longer than the frame", "view", [0, 63, 2], 2, "a length of"],
+    ["a list of negative length", "view", [0, -1], 2, "a length of"],
+    ["a list of broken length", "view", [0, 0.5], 2, "a length of"],
+    ["a list that is not there", "view", [0], 1, "got nothing"],
+    ["too many arguments", "view", [0, 1, 4], 3, "at most 2"],
+    ["a negative count", "view", [0, 1, 4], -1, "at most 2"],
+    ["a broken size", "view", [0, 1, 4.5], 2, "an integer, got number 4.5"],
+    ["a size that is not a number", "view", [0, 1, Number.NaN], 2, "an integer"],
+    ["no tensor", "relu", [7], 1, "a Tensor, got number 7"],
+    ["a dtype that is none", "cumsum_", [0, 0, 99], 3, "a dtype code, got number 99"],
+    ["a list of no tensors", "cat", [0], 1, "at least one Tensor"],
+    ["text", "gelu", [0, 1], 2, "carries no text"],
+  ])("%s is an error", (_, name, values, given, words) => {
+    if (values[0] === 0 && name !== "cat") values[0] = randn([4]);
+    const error = errorOf(() => callFrame(id(name), given, values));
     expect(error.message).toContain(words);
+    expect(error.code).toMatch(/^ERR_WAVEGPT_(ARGUMENT|NOT_IMPLEMENTED)$/);
+  });
+
+  test("a tensor that was freed is named as such", () => {
+    const x = randn([4]);
+    binding.release(x);
+    const error = errorOf(() => callFrame(id("relu"), 1, [x]));
+    expect(error).toMatchObject({ code: "ERR_WAVEGPT_ARGUMENT", argument: "self" });
+    expect(error.message).toContain("one that was disposed");
+  });
+
+  test("None is refused where the schema has no optional", () => {
+    const error = errorOf(() => callFrame(id("view"), 2, [randn([4])], 0, 0b10));
+    expect(error.message).toContain("expected int[], got null");
+  });
+
+  test("an operator that is not there, or refused, is an error that leaves no mask behind", () => {
+    const x = randn([4]);
+    expect(errorOf(() => callFrame(1e9, 1, [x], 1, 1)).message).toContain("an operator's id");
+    const refused = binding.findOperator("aten::_embedding_bag", "")!.id;
+    expect(errorOf(() => callFrame(refused, 1, [x], 1, 1)).code).toBe("ERR_WAVEGPT_REFUSED");
+    expect([header[2], header[3]]).toEqual([0, 0]);
   });
 });

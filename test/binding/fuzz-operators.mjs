@@ -33,7 +33,7 @@ function plausible(argument, pool, rng, coherent) {
 
 // Work in proportion to a number that is passed: too long for a test when the number is large.
 const SLOW =
-  /polynomial|^aten::random|^aten::(bartlett|blackman|hamming|hann|kaiser)_window|^aten::(combinations|matrix_power|linalg_matrix_power|choose_qparams_optimized)/;
+  /polynomial|^aten::random|^aten::(bartlett|blackman|hamming|hann|kaiser)_window|^aten::(combinations|matrix_power|linalg_matrix_power|choose_qparams_optimized|histc)/;
 
 function isLarge(value) {
   return (
@@ -54,11 +54,26 @@ function drawArguments(operator, pool, rng) {
   return args.map((value, index) => (slow && isNumber(index) && isLarge(value) ? 7 : value));
 }
 
-// Lists as their length and their elements; sometimes the length is wrong.
-function flat(args, rng) {
-  return args.flatMap((value) =>
-    Array.isArray(value) ? [rng() < 0.05 ? junk(null, rng) : value.length, ...value] : [value],
-  );
+const header = new Int32Array(binding.frame(), 0, 32);
+const numbers = new Float64Array(binding.frame(), 128, 64);
+
+// The call through the call frame, for values that it carries; sometimes with a wrong length, count or mask.
+function callFrame(id, args, rng) {
+  const values = args.flatMap((value) => {
+    if (value === undefined || value === null) return [];
+    if (!Array.isArray(value)) return [value];
+    return [rng() < 0.05 ? junk(null, rng) : value.length, ...value.map((item) => item ?? 0)];
+  });
+  const mask = (skipped) =>
+    args.reduce((bits, value, at) => (value === skipped && at < 32 ? bits | (1 << at) : bits), 0);
+  header[0] = id;
+  header[1] = rng() < 0.02 ? Math.floor(rng() * 100) - 10 : args.length;
+  header[2] = rng() < 0.02 ? Math.floor(rng() * 2 ** 32) : mask(undefined);
+  header[3] = rng() < 0.02 ? Math.floor(rng() * 2 ** 32) : mask(null);
+  for (const [at, value] of values.slice(0, 64).entries()) {
+    numbers[at] = ["number", "boolean"].includes(typeof value) ? Number(value) : Number.NaN;
+  }
+  binding.callFrame();
 }
 
 function show(value) {
@@ -89,7 +104,7 @@ for (let index = 0; index < names.length; index++) {
     calls++;
     const scope = binding.openScope();
     try {
-      if (rng() < 0.25) binding.callFlat(operator.id, ...flat(args, rng));
+      if (rng() < 0.5) callFrame(operator.id, args, rng);
       else binding.call(operator.id, ...args);
       succeeded++;
     } catch (error) {
