@@ -3,19 +3,21 @@
 import { torch } from "../../dist/lib/index.js";
 
 const PROBLEMS = {
-  linear: { shapes: [[300, 60], [70, 60], [70]], last: ["gelu"] },
-  mlp: { shapes: [[300, 60], [150, 60], [150], [60, 150], [60]], last: [] },
+  linear: { shapes: [[300, 60], [70, 60], [70]], last: ["gelu"], output: [300, 70] },
+  mlp: { shapes: [[300, 60], [150, 60], [150], [60, 150], [60]], last: [], output: [300, 60] },
+  attention: { shapes: [[2, 141, 90]], last: [3, 0.2, true], output: [2, 141, 30] },
 };
 const name = process.argv[2];
-const { shapes, last } = PROBLEMS[name];
+const { shapes, last, output } = PROBLEMS[name];
 const fused = torch.ops.find(`wavegpt::${name}`);
 
 const scope = torch.scope();
 torch.manualSeed(3);
 const inputs = shapes.map((shape) => torch.randn(shape, { dtype: "float64" }).mul(0.3));
-const weights = torch.randn([shapes[0][0], shapes.at(-1)[0]], { dtype: "float64" });
+const weights = torch.randn(output, { dtype: "float64" });
 const derive = (dtype, autocast = false) => {
   const leaves = inputs.map((input) => input.to(dtype).detach().requiresGrad_(true));
+  torch.manualSeed(4);
   const compute = () => fused(...leaves, ...last);
   const y = autocast
     ? torch.autocast({ deviceType: "cpu", dtype: "bfloat16" }, compute)
