@@ -26,6 +26,7 @@ at::ScalarType compute_type(const at::Tensor& tensor) {
   const auto device = tensor.device().type();
   const bool lowered = at::isFloatingType(tensor.scalar_type()) &&
                        tensor.scalar_type() != at::kDouble &&
+                       at::autocast::is_autocast_available(device) &&
                        at::autocast::is_autocast_enabled(device);
   return lowered ? at::autocast::get_autocast_dtype(device) : tensor.scalar_type();
 }

@@ -220,9 +220,9 @@ describe("in bfloat16", () => {
         const theirs = derive(compose, leaves([rounded]));
         derive(run(shape[3], p), leaves([rounded])).forEach((got, i) => {
           expect(got.dtype).toBe("bfloat16");
-          // Rounding the result alone costs up to 2^-9.
+          // A gradient of zero, of the only key there is, comes as what rounding the output left.
           expect(distance(got, exact[i]!)).toBeLessThan(
-            Math.max(1.1 * distance(theirs[i]!, exact[i]!), 2 ** -9),
+            Math.max(1.1 * distance(theirs[i]!, exact[i]!), 4e-3),
           );
         });
       }
