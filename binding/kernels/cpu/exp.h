@@ -13,7 +13,8 @@ inline Vector<T> exp(const Vector<T>& x) {
     return x.exp();
   } else {
 #if defined(CPU_CAPABILITY_AVX512)
-    // 2^n e^r with |r| <= ln(2) / 2 and the series to degree 5; scalef goes to 0 and infinity by itself.
+    // 2^n e^r with |r| <= ln(2) / 2 and the series to degree 5; scalef goes to 0 and infinity by
+    // itself.
     const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)),
                                           _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     const __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693147181f), x);

@@ -31,11 +31,8 @@ void forward_tiles(const LinearForward<T>& task) {
                  for (int64_t i = 0; i < m; i++) {
                    const int64_t start = (row + i) * out + column;
                    for_blocks<T>(columns, [&](int64_t j, int64_t count) {
-                     auto value = load_sums<T>(sums.values + i * columns + j, count);
-                     if (task.bias != nullptr) {
-                       const auto bias = load_sums<T>(task.bias + column + j, count);
-                       value = {value.first + bias.first, value.second + bias.second};
-                     }
+                     const auto value = load_sums_and_bias<T>(sums.values + i * columns + j,
+                                                              task.bias, column + j, count);
                      if (activation == Activation::gelu && task.before != nullptr)
                        store(task.before + start + j, value, count);
                      store(task.y + start + j,
@@ -98,11 +95,7 @@ void backward(const LinearBackward<T>& task) {
         d_y = values;
       }
       if (task.d_bias != nullptr) {
-        auto* tile_sums = task.bias_sums + tile * out;
-        std::fill(tile_sums, tile_sums + out, Accumulate<T>(0));
-        add_rows<T>(m, out, tile_sums, [=](int64_t i, int64_t j, int64_t count) {
-          return load(d_y + i * out + j, count);
-        });
+        set_column_sums(m, out, d_y, task.bias_sums + tile * out);
       }
       if (task.d_weight != nullptr) {
         const T* x = task.x + row * in;
@@ -113,15 +106,7 @@ void backward(const LinearBackward<T>& task) {
       if (wants_x) {
         multiply(m, in, out, d_y, out, task.packed_weight, sums,
                  [&](int64_t column, int64_t columns) {
-                   for (int64_t i = 0; i < m; i++) {
-                     const auto* from = sums.values + i * columns;
-                     const int64_t start = (row + i) * in + column;
-                     if (task.d_x != nullptr) {
-                       convert(from, task.d_x + start, columns);
-                     } else {
-                       std::copy(from, from + columns, task.d_x_sums + start);
-                     }
-                   }
+                   write_gradient(m, columns, sums, row * in + column, in, task.d_x, task.d_x_sums);
                  });
       }
     }

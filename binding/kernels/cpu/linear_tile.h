@@ -23,6 +23,16 @@ inline Pair<T> load_sums(const Accumulate<T>* from, int64_t count) {
   return {sums.first, sums.second};
 }
 
+// The same, plus a bias, if there is one, from `column` on.
+template <typename T>
+inline Pair<T> load_sums_and_bias(const Accumulate<T>* from, const Accumulate<T>* bias,
+                                  int64_t column, int64_t count) {
+  const auto sums = load_sums<T>(from, count);
+  if (bias == nullptr) return sums;
+  const auto added = load_sums<T>(bias + column, count);
+  return {sums.first + added.first, sums.second + added.second};
+}
+
 template <typename T>
 inline void store_sums(Accumulate<T>* to, const Pair<T>& values, int64_t count) {
   store(to, Pair<Accumulate<T>>{values.first, values.second}, count);
@@ -154,6 +164,30 @@ inline void add_rows(int64_t m, int64_t columns, Accumulate<T>* sums, const Valu
     }
     store_sums<T>(sums + j, total, count);
   });
+}
+
+// sums = the sums of the columns of m rows.
+template <typename T>
+inline void set_column_sums(int64_t m, int64_t columns, const T* rows, Accumulate<T>* sums) {
+  std::fill_n(sums, columns, Accumulate<T>(0));
+  add_rows<T>(m, columns, sums, [=](int64_t i, int64_t j, int64_t count) {
+    return load(rows + i * columns + j, count);
+  });
+}
+
+// Writes the sums of a panel as T, or as they are where `to` is null; from `start` on, with rows of
+// `ld`.
+template <typename T>
+inline void write_gradient(int64_t m, int64_t columns, const TileSums<T>& sums, int64_t start,
+                           int64_t ld, T* to, Accumulate<T>* to_sums) {
+  for (int64_t i = 0; i < m; i++) {
+    const auto* from = sums.values + i * columns;
+    if (to != nullptr) {
+      convert(from, to + start + i * ld, columns);
+    } else {
+      convert(from, to_sums + start + i * ld, columns);
+    }
+  }
 }
 
 // to = the sum over tiles of their sums, (tiles x columns).
