@@ -1,7 +1,8 @@
+#include "kernels/cpu/attention.h"
+
 #include <torch/library.h>
 
 #include "kernels/autograd.h"
-#include "kernels/cpu/attention.h"
 #include "kernels/dropout.h"
 #include "kernels/plain_cpu.h"
 
@@ -97,7 +98,8 @@ at::Tensor composition(const at::Tensor& qkv, int64_t heads, double rate, int64_
   const auto q = parts.select(0, 0), k = parts.select(0, 1), v = parts.select(0, 2);
   at::Tensor out;
   if (qkv.device().is_cpu() || qkv.device().is_meta()) {
-    const auto scale = 1 / std::sqrt(static_cast<double>((channels / heads).guard_int(__FILE__, __LINE__)));
+    const auto scale =
+        1 / std::sqrt(static_cast<double>((channels / heads).guard_int(__FILE__, __LINE__)));
     const auto later = at::ones_symint({time, time}, qkv.options().dtype(at::kBool)).triu(1);
     const auto scores = (q * scale).matmul(k.transpose(-2, -1));
     const auto probabilities =
@@ -152,8 +154,7 @@ void check(const at::Tensor& qkv, int64_t heads, double p) {
   TORCH_CHECK(qkv.dim() == 3, kName, ": qkv must have shape (batch, time, 3 * channels), got ",
               qkv.sym_sizes());
   TORCH_CHECK(heads > 0, kName, ": heads must be positive, got ", heads);
-  TORCH_CHECK(qkv.sym_size(2) > 0 && qkv.sym_size(2) % 3 == 0 &&
-                  qkv.sym_size(2) / 3 % heads == 0,
+  TORCH_CHECK(qkv.sym_size(2) > 0 && qkv.sym_size(2) % 3 == 0 && qkv.sym_size(2) / 3 % heads == 0,
               kName, ": the last side of qkv must be 3 * channels with channels a multiple of the ",
               heads, " heads, got ", qkv.sym_sizes());
   check_dropout(kName, p);

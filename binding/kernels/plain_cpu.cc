@@ -24,10 +24,9 @@ bool are_plain_cpu(std::initializer_list<std::reference_wrapper<const at::Tensor
 
 at::ScalarType compute_type(const at::Tensor& tensor) {
   const auto device = tensor.device().type();
-  const bool lowered = at::isFloatingType(tensor.scalar_type()) &&
-                       tensor.scalar_type() != at::kDouble &&
-                       at::autocast::is_autocast_available(device) &&
-                       at::autocast::is_autocast_enabled(device);
+  const bool lowered =
+      at::isFloatingType(tensor.scalar_type()) && tensor.scalar_type() != at::kDouble &&
+      at::autocast::is_autocast_available(device) && at::autocast::is_autocast_enabled(device);
   return lowered ? at::autocast::get_autocast_dtype(device) : tensor.scalar_type();
 }
 

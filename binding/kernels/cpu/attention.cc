@@ -25,7 +25,9 @@ class Workspace {
     size_ += align(count * static_cast<int64_t>(sizeof(T)));
   }
 
-  void allocate() { memory_.reset(static_cast<char*>(::operator new(static_cast<size_t>(size_), kLine))); }
+  void allocate() {
+    memory_.reset(static_cast<char*>(::operator new(static_cast<size_t>(size_), kLine)));
+  }
 
   template <typename T>
   T* take(int64_t count) {
@@ -149,7 +151,8 @@ template <typename T>
 inline void pack_channels(const T* from, int64_t stride, T* to, int64_t rows, int64_t width) {
   if constexpr (kInterleaved<T> == 2) {
     // The width is even: pairs of channels are transposed as one float.
-    transpose(reinterpret_cast<const float*>(from), stride / 2, reinterpret_cast<float*>(to), rows, rows, width / 2);
+    transpose(reinterpret_cast<const float*>(from), stride / 2, reinterpret_cast<float*>(to), rows,
+              rows, width / 2);
   } else {
     transpose(from, stride, to, rows, rows, width);
   }
@@ -163,7 +166,9 @@ class ForwardPass {
 
  public:
   explicit ForwardPass(const AttentionForward<T>& task)
-      : task_(task), kept_(task.rate, task.seed, task.time), scale_(1 / std::sqrt(static_cast<Sum>(task.width))) {
+      : task_(task),
+        kept_(task.rate, task.seed, task.time),
+        scale_(1 / std::sqrt(static_cast<Sum>(task.width))) {
     const int64_t operand = even<T>(task.time) * task.width;
     const int64_t square = kTile * kTile;
     const int64_t values = kTile * task.width;
@@ -212,8 +217,10 @@ class ForwardPass {
   void pack_keys(const Head<T>& from, int64_t tile) {
     const int64_t first = tile * kTile;
     const int64_t keys = std::min(kTile, task_.time - first);
-    pack_channels(from.k + first * from.stride, from.stride, keys_ + first * task_.width, keys, task_.width);
-    pack(from.v + first * from.stride, from.stride, values_ + first * task_.width, keys, task_.width);
+    pack_channels(from.k + first * from.stride, from.stride, keys_ + first * task_.width, keys,
+                  task_.width);
+    pack(from.v + first * from.stride, from.stride, values_ + first * task_.width, keys,
+         task_.width);
   }
 
   // Turns a row of scores into probabilities that still want their sum, of keys 0 ... count - 1 of
@@ -225,7 +232,8 @@ class ForwardPass {
     for (; j + kLanes <= count; j += kLanes) most = at::vec::maximum(most, V::loadu(scores + j));
     if (j < count) most = V::set(most, at::vec::maximum(most, V::loadu(scores + j)), count - j);
     const Sum row_most =
-        at::vec::vec_reduce_all<Sum>([](V& a, V& b) { return at::vec::maximum(a, b); }, most) * scale_;
+        at::vec::vec_reduce_all<Sum>([](V& a, V& b) { return at::vec::maximum(a, b); }, most) *
+        scale_;
     // What is NaN stays so: the comparison is false then.
     const Sum next = most_[i] > row_most ? most_[i] : row_most;
     if (adds && next != most_[i]) {
@@ -255,7 +263,8 @@ class ForwardPass {
 
   void finish(int64_t head, int64_t first, int64_t queries) {
     const int64_t channels = task_.heads * task_.width;
-    T* out = task_.out + (head / task_.heads * task_.time + first) * channels + head % task_.heads * task_.width;
+    T* out = task_.out + (head / task_.heads * task_.time + first) * channels +
+             head % task_.heads * task_.width;
     Sum* lse = task_.lse + head * task_.time + first;
     for (int64_t i = 0; i < queries; i++) {
       // NaN where the greatest score is NaN or infinite, as softmax has it.
@@ -288,7 +297,8 @@ void forward(const AttentionForward<T>& task) {
   at::parallel_for(0, task.batch * task.heads * tiles, 1, [&](int64_t begin, int64_t end) {
     ForwardPass<T> pass(task);
     for (int64_t index = begin; index < end; index++) {
-      // Early tiles see few keys and late ones many: taken by turns, every thread has as much to do.
+      // Early tiles see few keys and late ones many: taken by turns, every thread has as much to
+      // do.
       const int64_t turn = index % tiles;
       pass.run(index / tiles, turn % 2 == 0 ? turn / 2 : tiles - 1 - turn / 2);
     }
@@ -347,8 +357,10 @@ class BackwardPass {
     for (int64_t tile = 0; tile * kTile < task_.time; tile++) {
       const int64_t first = tile * kTile;
       const int64_t queries = std::min(kTile, task_.time - first);
-      pack_channels(from.k + first * from.stride, from.stride, keys_by_channel_ + first * width, queries, width);
-      pack_channels(from.v + first * from.stride, from.stride, values_by_channel_ + first * width, queries, width);
+      pack_channels(from.k + first * from.stride, from.stride, keys_by_channel_ + first * width,
+                    queries, width);
+      pack_channels(from.v + first * from.stride, from.stride, values_by_channel_ + first * width,
+                    queries, width);
       pack(from.k + first * from.stride, from.stride, keys_ + first * width, queries, width);
       pack(from.q + first * from.stride, from.stride, queries_, queries, width);
       pack(d_out + first * channels_, channels_, d_out_, queries, width);
@@ -358,10 +370,10 @@ class BackwardPass {
       for (int64_t other = 0; other <= tile; other++) {
         const int64_t offset = other * kTile * width;
         const int64_t keys = std::min(kTile, task_.time - other * kTile);
-        gemm(queries, keys, width, from.q + first * from.stride, from.stride, keys_by_channel_ + offset, keys,
-             scores_, kTile, false);
-        gemm(queries, keys, width, d_out + first * channels_, channels_, values_by_channel_ + offset, keys,
-             d_probabilities_, kTile, false);
+        gemm(queries, keys, width, from.q + first * from.stride, from.stride,
+             keys_by_channel_ + offset, keys, scores_, kTile, false);
+        gemm(queries, keys, width, d_out + first * channels_, channels_,
+             values_by_channel_ + offset, keys, d_probabilities_, kTile, false);
         for (int64_t i = 0; i < queries; i++) {
           gradients(i, other * kTile, other == tile ? i + 1 : keys, even<T>(keys), lse[i]);
         }
@@ -369,13 +381,14 @@ class BackwardPass {
           std::fill_n(probabilities_ + queries * kTile, kTile, T(0));
           std::fill_n(d_scores_ + queries * kTile, kTile, T(0));
         }
-        gemm(queries, width, even<T>(keys), d_scores_, kTile, keys_ + offset, width, d_queries_, width, other > 0);
+        gemm(queries, width, even<T>(keys), d_scores_, kTile, keys_ + offset, width, d_queries_,
+             width, other > 0);
         transpose(probabilities_, kTile, probabilities_by_key_, kTile, even<T>(queries), keys);
         transpose(d_scores_, kTile, d_scores_by_key_, kTile, even<T>(queries), keys);
-        gemm(keys, width, even<T>(queries), probabilities_by_key_, kTile, d_out_, width, d_values_ + offset, width,
-             tile > other);
-        gemm(keys, width, even<T>(queries), d_scores_by_key_, kTile, queries_, width, d_keys_ + offset, width,
-             tile > other);
+        gemm(keys, width, even<T>(queries), probabilities_by_key_, kTile, d_out_, width,
+             d_values_ + offset, width, tile > other);
+        gemm(keys, width, even<T>(queries), d_scores_by_key_, kTile, queries_, width,
+             d_keys_ + offset, width, tile > other);
       }
       write(d_queries_, d_q + first * from.stride, from.stride, queries, scale_);
     }
@@ -414,7 +427,8 @@ class BackwardPass {
     }
   }
 
-  void gradient(int64_t i, int64_t first_key, int64_t j, int64_t count, Sum lse, V& kept, V& d_score) const {
+  void gradient(int64_t i, int64_t first_key, int64_t j, int64_t count, Sum lse, V& kept,
+                V& d_score) const {
     const V score = V::loadu(scores_ + i * kTile + j);
     V d_p = V::loadu(d_probabilities_ + i * kTile + j);
     const V p = first_lanes(exp<T>(score * V(scale_) - V(lse)), count - j);
