@@ -38,6 +38,19 @@ inline at::Tensor working_memory(int64_t count) {
   return at::empty({count}, at::TensorOptions().dtype(c10::CppTypeToScalarType<Number>::value));
 }
 
+// Several of those, as long as it lives.
+class WorkingMemory {
+ public:
+  template <typename Number>
+  void allocate(Number*& data, int64_t count) {
+    tensors_.push_back(working_memory<Number>(count));
+    data = tensors_.back().mutable_data_ptr<Number>();
+  }
+
+ private:
+  std::vector<at::Tensor> tensors_;
+};
+
 // The data of a tensor that may be undefined, else null.
 template <typename Number>
 inline const Number* data_or_null(const at::Tensor& tensor) {

@@ -116,18 +116,15 @@ Gradients gradients_of(at::ScalarType type, const at::Tensor& x, const at::Tenso
         .d_weight = mutable_data_or_null<Sum>(gradients.weight),
         .d_bias = mutable_data_or_null<Sum>(gradients.bias),
     };
-    const auto sum = task.weight_gradient();
-    const auto packed_weight = working_memory<T>(wants_x ? packed_panels_size<T>(out, in) : 0);
-    const auto transposed = working_memory<T>(wants_weight ? sum.left_size() : 0);
-    const auto packed = working_memory<T>(wants_weight ? sum.right_size() : 0);
-    const auto bias_sums = working_memory<Sum>(wants_bias ? row_tiles(rows) * out : 0);
-    const auto thread_values = working_memory<T>(
-        activation == Activation::none ? 0 : at::get_num_threads() * kTileRows * out);
-    task.packed_weight = packed_weight.template mutable_data_ptr<T>();
-    task.transposed = transposed.template mutable_data_ptr<T>();
-    task.packed = packed.template mutable_data_ptr<T>();
-    task.bias_sums = bias_sums.template mutable_data_ptr<Sum>();
-    task.thread_values = thread_values.template mutable_data_ptr<T>();
+    WorkingMemory memory;
+    if (wants_x) memory.allocate(task.packed_weight, packed_panels_size<T>(out, in));
+    if (wants_weight) {
+      memory.allocate(task.transposed, task.weight_gradient().left_size());
+      memory.allocate(task.packed, task.weight_gradient().right_size());
+    }
+    if (wants_bias) memory.allocate(task.bias_sums, row_tiles(rows) * out);
+    if (activation != Activation::none)
+      memory.allocate(task.thread_values, at::get_num_threads() * kTileRows * out);
     run(task);
     if (wants_weight) gradients.weight = gradients.weight.to(weight.scalar_type());
     if (wants_bias) gradients.bias = gradients.bias.to(bias.scalar_type());

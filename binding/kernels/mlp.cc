@@ -1,7 +1,8 @@
+#include "kernels/cpu/mlp.h"
+
 #include <torch/library.h>
 
 #include "kernels/autograd.h"
-#include "kernels/cpu/mlp.h"
 #include "kernels/dense.h"
 
 namespace wavegpt::kernels {
@@ -113,25 +114,22 @@ void derive(at::ScalarType type, const at::Tensor& x, const Parameters& paramete
         .d_w2 = mutable_data_or_null<Sum>(gradients[3]),
         .d_b2 = mutable_data_or_null<Sum>(gradients[4]),
     };
-    std::vector<at::Tensor> memory;
-    const auto allocate = [&]<typename Number>(Number*& data, int64_t count) {
-      memory.push_back(working_memory<Number>(count));
-      data = memory.back().template mutable_data_ptr<Number>();
-    };
+    WorkingMemory memory;
     const bool wants_before = wanted[0] || wanted[1] || wanted[2];
-    if (wanted[0]) allocate(task.packed_w1, packed_panels_size<T>(hidden, in));
-    if (wants_before) allocate(task.packed_w2, packed_panels_size<T>(out, hidden));
+    if (wanted[0]) memory.allocate(task.packed_w1, packed_panels_size<T>(hidden, in));
+    if (wants_before) memory.allocate(task.packed_w2, packed_panels_size<T>(out, hidden));
     if (wanted[1]) {
-      allocate(task.transposed_x, task.w1_gradient().left_size());
-      allocate(task.packed_before, task.w1_gradient().right_size());
+      memory.allocate(task.transposed_x, task.w1_gradient().left_size());
+      memory.allocate(task.packed_before, task.w1_gradient().right_size());
     }
     if (wanted[3]) {
-      allocate(task.transposed_y, task.w2_gradient().left_size());
-      allocate(task.packed_hidden, task.w2_gradient().right_size());
+      memory.allocate(task.transposed_y, task.w2_gradient().left_size());
+      memory.allocate(task.packed_hidden, task.w2_gradient().right_size());
     }
-    if (wanted[2]) allocate(task.b1_sums, row_tiles(rows) * hidden);
-    if (wanted[4]) allocate(task.b2_sums, row_tiles(rows) * out);
-    allocate(task.thread_values, at::get_num_threads() * kTileRows * (hidden + kPanelColumns));
+    if (wanted[2]) memory.allocate(task.b1_sums, row_tiles(rows) * hidden);
+    if (wanted[4]) memory.allocate(task.b2_sums, row_tiles(rows) * out);
+    memory.allocate(task.thread_values,
+                    at::get_num_threads() * kTileRows * (hidden + kPanelColumns));
     run(task);
     for (size_t i = 1; i < wanted.size(); i++) {
       if (wanted[i]) gradients[i] = gradients[i].to(forms[i]->scalar_type());

@@ -4,11 +4,21 @@ import { torch } from "../../dist/lib/index.js";
 
 const PROBLEMS = {
   linear: { shapes: [[300, 60], [70, 60], [70]], last: ["gelu"], output: [300, 70] },
-  mlp: { shapes: [[300, 60], [150, 60], [150], [60, 150], [60]], last: [], output: [300, 60] },
+  mlp: { shapes: [[300, 60], [150, 60], [150], [60, 150], [60]], output: [300, 60] },
+  wave_layer: {
+    shapes: [[30, 40, 15], [60], [60], [70, 60], [70]],
+    call: (operator, x, ...parameters) => operator(x, 4, ...parameters, 1e-5),
+    output: [30, 10, 70],
+  },
   attention: { shapes: [[2, 141, 90]], last: [3, 0.2, true], output: [2, 141, 30] },
 };
 const name = process.argv[2];
-const { shapes, last, output } = PROBLEMS[name];
+const {
+  shapes,
+  last = [],
+  output,
+  call = (operator, ...inputs) => operator(...inputs, ...last),
+} = PROBLEMS[name];
 const fused = torch.ops.find(`wavegpt::${name}`);
 
 const scope = torch.scope();
@@ -18,7 +28,7 @@ const weights = torch.randn(output, { dtype: "float64" });
 const derive = (dtype, autocast = false) => {
   const leaves = inputs.map((input) => input.to(dtype).detach().requiresGrad_(true));
   torch.manualSeed(4);
-  const compute = () => fused(...leaves, ...last);
+  const compute = () => call(fused, ...leaves);
   const y = autocast
     ? torch.autocast({ deviceType: "cpu", dtype: "bfloat16" }, compute)
     : compute();

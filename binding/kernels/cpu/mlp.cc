@@ -21,8 +21,8 @@ void forward(const MlpForward<T>& task) {
                [&](int64_t column, int64_t columns) {
                  for (int64_t i = 0; i < m; i++) {
                    for_blocks<T>(columns, [&](int64_t j, int64_t count) {
-                     const auto before = load_sums_and_bias<T>(
-                         sums.values + i * columns + j, task.b1, column + j, count);
+                     const auto before = load_sums_and_bias<T>(sums.values + i * columns + j,
+                                                               task.b1, column + j, count);
                      if (task.before != nullptr)
                        store(task.before + (row + i) * hidden + column + j, before, count);
                      store(values + i * hidden + column + j,
@@ -35,8 +35,8 @@ void forward(const MlpForward<T>& task) {
                  for (int64_t i = 0; i < m; i++) {
                    for_blocks<T>(columns, [&](int64_t j, int64_t count) {
                      store(task.y + (row + i) * out + column + j,
-                           load_sums_and_bias<T>(sums.values + i * columns + j, task.b2,
-                                                 column + j, count),
+                           load_sums_and_bias<T>(sums.values + i * columns + j, task.b2, column + j,
+                                                 count),
                            count);
                    });
                  }
@@ -73,9 +73,7 @@ class Backward {
 
  private:
   bool wants_x() const { return task_.d_x != nullptr || task_.d_x_sums != nullptr; }
-  bool wants_before() const {
-    return wants_x() || task_.d_w1 != nullptr || task_.d_b1 != nullptr;
-  }
+  bool wants_before() const { return wants_x() || task_.d_w1 != nullptr || task_.d_b1 != nullptr; }
 
   void rows_of_tile(int64_t tile, TileSums<T>& sums, T* values) const {
     const auto [in, hidden, out] = std::tuple(task_.in, task_.hidden, task_.out);
@@ -84,8 +82,7 @@ class Backward {
     const T* d_y = task_.d_y + row * out;
     T* d_before = values;
     T* activations = values + kTileRows * hidden;
-    if (task_.d_b1 != nullptr)
-      std::fill_n(task_.b1_sums + tile * hidden, hidden, Sum(0));
+    if (task_.d_b1 != nullptr) std::fill_n(task_.b1_sums + tile * hidden, hidden, Sum(0));
     const auto activations_of_panel = [&](int64_t column, int64_t columns) {
       derive_gelu(tile, m, column, columns, sums, d_before + column, activations);
       if (task_.d_w2 != nullptr) {
@@ -134,8 +131,8 @@ class Backward {
         if (task_.d_b1 != nullptr) {
           Sum* sum = task_.b1_sums + tile * hidden + column + j;
           const auto total = load_sums<T>(sum, count);
-          store_sums<T>(
-              sum, Pair<T>{total.first + gradient.first, total.second + gradient.second}, count);
+          store_sums<T>(sum, Pair<T>{total.first + gradient.first, total.second + gradient.second},
+                        count);
         }
       });
     }
