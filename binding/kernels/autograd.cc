@@ -8,12 +8,16 @@ variable_list differentiable_gradients(
   // The forward pass has settled what is computed in which type.
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
   const at::AutoGradMode enabled(true);
-  const auto outputs = composition(inputs);
-  variable_list differentiable;
-  variable_list wanted_outputs, wanted_grads;
+  // Views, so that only the composition leads to them: an input may be made of another, or by the
+  // operator itself, whose node is locked until its backward pass returns.
+  variable_list views, differentiable;
   for (const auto& input : inputs) {
-    if (input.defined() && input.requires_grad()) differentiable.push_back(input);
+    const bool wanted = input.defined() && input.requires_grad();
+    views.push_back(wanted ? input.alias() : input);
+    if (wanted) differentiable.push_back(views.back());
   }
+  const auto outputs = composition(views);
+  variable_list wanted_outputs, wanted_grads;
   for (size_t i = 0; i < outputs.size(); i++) {
     if (!outputs[i].requires_grad() || !grad_outputs[i].defined()) continue;
     wanted_outputs.push_back(outputs[i]);
