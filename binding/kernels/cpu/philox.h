@@ -203,9 +203,8 @@ inline void dropout_bits(const PhiloxKeys& keys, uint64_t group, const DropRate&
 // What elements first ... first + count - 1 are multiplied by. Quickest where `first` and `count`
 // are multiples of 128.
 template <typename Accumulator>
-inline void dropout_multipliers(uint64_t seed, const DropRate& rate, int64_t first, int64_t count,
-                                Accumulator* multipliers) {
-  const PhiloxKeys keys(seed);
+inline void dropout_multipliers(const PhiloxKeys& keys, const DropRate& rate, int64_t first,
+                                int64_t count, Accumulator* multipliers) {
   while (count > 0) {
     const int64_t group = first / kPhiloxGroup;
     const int64_t offset = first % kPhiloxGroup;
@@ -221,6 +220,12 @@ inline void dropout_multipliers(uint64_t seed, const DropRate& rate, int64_t fir
     count -= taken;
     multipliers += taken;
   }
+}
+
+template <typename Accumulator>
+inline void dropout_multipliers(uint64_t seed, const DropRate& rate, int64_t first, int64_t count,
+                                Accumulator* multipliers) {
+  dropout_multipliers(PhiloxKeys(seed), rate, first, count, multipliers);
 }
 
 }  // namespace
