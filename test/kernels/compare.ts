@@ -1,4 +1,4 @@
-import { type Tensor, torch } from "../../lib/index.js";
+import { type DType, type Tensor, torch } from "../../lib/index.js";
 
 /** A function of tensors, some of which may be absent. */
 export type Compute = (...inputs: (Tensor | null)[]) => Tensor;
@@ -35,3 +35,13 @@ export function derive(compute: Compute, inputs: readonly (Tensor | null)[]): Te
 /** Computes in bfloat16, under autocast. */
 export const lowered = <T>(compute: () => T): T =>
   torch.autocast({ deviceType: "cpu", dtype: "bfloat16" }, compute);
+
+/** A copy of its own that asks for a gradient. */
+export function leaf(tensor: Tensor, dtype: DType = tensor.dtype): Tensor {
+  return tensor.detach().to(dtype).clone().requiresGrad_(true);
+}
+
+/** Whether two tensors agree in type, shape and every bit. */
+export function identical(a: Tensor, b: Tensor): boolean {
+  return a.dtype === b.dtype && a.shape.join() === b.shape.join() && torch.equal(a, b);
+}
