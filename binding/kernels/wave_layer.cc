@@ -1,7 +1,8 @@
+#include "kernels/cpu/wave_layer.h"
+
 #include <torch/library.h>
 
 #include "kernels/autograd.h"
-#include "kernels/cpu/wave_layer.h"
 #include "kernels/dense.h"
 
 namespace wavegpt::kernels {
@@ -195,8 +196,7 @@ class WaveLayerFunction : public torch::autograd::Function<WaveLayerFunction> {
             const auto normed =
                 at::layer_norm_symint(join(inputs[0], factor).to(sums), {inputs[1].sym_size(0)},
                                       inputs[1].to(sums), inputs[2].to(sums), eps);
-            return variable_list{
-                at::relu(linear_of_type(normed.to(type), inputs[3], inputs[4]))};
+            return variable_list{at::relu(linear_of_type(normed.to(type), inputs[3], inputs[4]))};
           },
           {saved.begin(), saved.begin() + 5}, grad_outputs);
     } else {

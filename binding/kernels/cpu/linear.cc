@@ -90,7 +90,7 @@ void backward(const LinearBackward<T>& task) {
         for_blocks<T>(m * out, [&](int64_t j, int64_t count) {
           const auto before = through_activation<T>(task.activation, load(d_y + j, count),
                                                     load(task.kept + row * out + j, count));
-          store(values + j, before, count);
+          store_operand(values + j, before, count);
         });
         d_y = values;
       }
@@ -101,7 +101,7 @@ void backward(const LinearBackward<T>& task) {
         const T* x = task.x + row * in;
         const bool x_left = task.transposes_x();
         add_left(sum, task.transposed, row, m, x_left ? x : d_y, x_left ? in : out);
-        add_right(sum, task.packed, row, m, 0, sum.right, x_left ? d_y : x, x_left ? out : in);
+        add_right(sum, task.packed, row, m, x_left ? d_y : x);
       }
       if (wants_x) {
         multiply(m, in, out, d_y, out, task.packed_weight, sums,

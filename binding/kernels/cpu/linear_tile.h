@@ -109,16 +109,27 @@ inline void add_left(const SumOverRows<T>& sum, T* left, int64_t row, int64_t m,
   }
 }
 
-// Puts `columns` columns from `column` on, a panel or several, of rows of the right operand into
-// their place.
+// Where rows from `row` on have a panel of the right operand, of `width` columns from `column` on.
 template <typename T>
-inline void add_right(const SumOverRows<T>& sum, T* right, int64_t row, int64_t m, int64_t column,
-                      int64_t columns, const T* from, int64_t ld) {
+inline T* right_place(const SumOverRows<T>& sum, T* right, int64_t row, int64_t column,
+                      int64_t width) {
   const int64_t depth = sum.depth();
-  T* block = right + row / depth * depth * sum.right;
-  for (int64_t j = 0; j < columns; j += kPanelColumns) {
-    const int64_t width = std::min(kPanelColumns, columns - j);
-    pack(from + j, ld, block + (column + j) * depth + row % depth * width, m, width);
+  return right + row / depth * depth * sum.right + column * depth + row % depth * width;
+}
+
+// Puts m rows of a panel of the right operand into their place.
+template <typename T>
+inline void add_right_panel(const SumOverRows<T>& sum, T* right, int64_t row, int64_t m,
+                            int64_t column, int64_t width, const T* from, int64_t ld) {
+  pack(from, ld, right_place(sum, right, row, column, width), m, width);
+}
+
+// The same of all panels.
+template <typename T>
+inline void add_right(const SumOverRows<T>& sum, T* right, int64_t row, int64_t m, const T* from) {
+  for (int64_t j = 0; j < sum.right; j += kPanelColumns) {
+    add_right_panel(sum, right, row, m, j, std::min(kPanelColumns, sum.right - j), from + j,
+                    sum.right);
   }
 }
 

@@ -25,8 +25,8 @@ void forward(const MlpForward<T>& task) {
                                                                task.b1, column + j, count);
                      if (task.before != nullptr)
                        store(task.before + (row + i) * hidden + column + j, before, count);
-                     store(values + i * hidden + column + j,
-                           Pair<T>{gelu<T>(before.first), gelu<T>(before.second)}, count);
+                     store_operand(values + i * hidden + column + j,
+                                   Pair<T>{gelu<T>(before.first), gelu<T>(before.second)}, count);
                    });
                  }
                });
@@ -81,15 +81,21 @@ class Backward {
     const int64_t m = std::min(kTileRows, task_.rows - row);
     const T* d_y = task_.d_y + row * out;
     T* d_before = values;
-    T* activations = values + kTileRows * hidden;
+    T* scratch = values + kTileRows * hidden;
     if (task_.d_b1 != nullptr) std::fill_n(task_.b1_sums + tile * hidden, hidden, Sum(0));
     const auto activations_of_panel = [&](int64_t column, int64_t columns) {
+      // Types that are not interleaved are written where they belong at once.
+      T* activations = scratch;
+      if (kInterleaved<T> == 1 && task_.d_w2 != nullptr)
+        activations = right_place(w2_sum_, task_.packed_hidden, row, column, columns);
       derive_gelu(tile, m, column, columns, sums, d_before + column, activations);
-      if (task_.d_w2 != nullptr) {
-        add_right(w2_sum_, task_.packed_hidden, row, m, column, columns, activations, columns);
+      if (task_.d_w2 != nullptr && activations == scratch) {
+        add_right_panel(w2_sum_, task_.packed_hidden, row, m, column, columns, activations,
+                        columns);
       }
       if (task_.d_w1 != nullptr) {
-        add_right(w1_sum_, task_.packed_before, row, m, column, columns, d_before + column, hidden);
+        add_right_panel(w1_sum_, task_.packed_before, row, m, column, columns, d_before + column,
+                        hidden);
       }
     };
     if (wants_before()) {
@@ -123,11 +129,11 @@ class Backward {
         const auto given = load(before + j, count);
         const auto first = gelu_and_slope<T>(given.first);
         const auto second = gelu_and_slope<T>(given.second);
-        store(activations + i * columns + j, Pair<T>{first.value, second.value}, count);
+        store_operand(activations + i * columns + j, Pair<T>{first.value, second.value}, count);
         if (!slopes) return;
         const auto d_value = load_sums<T>(sums.values + i * columns + j, count);
         const Pair<T> gradient{d_value.first * first.slope, d_value.second * second.slope};
-        store(d_before + i * hidden + j, gradient, count);
+        store_operand(d_before + i * hidden + j, gradient, count);
         if (task_.d_b1 != nullptr) {
           Sum* sum = task_.b1_sums + tile * hidden + column + j;
           const auto total = load_sums<T>(sum, count);

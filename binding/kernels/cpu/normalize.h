@@ -37,14 +37,17 @@ template <typename X>
 inline RowStatistics<Accumulate<X>> statistics_of_row(const X* x, int64_t columns, double eps) {
   using Sum = Accumulate<X>;
   const auto count = static_cast<Sum>(columns);
-  const Sum mean = sum_of_row<X>(columns, [=](int64_t j, int64_t n) { return load(x + j, n); }) / count;
+  const Sum mean =
+      sum_of_row<X>(columns, [=](int64_t j, int64_t n) { return load(x + j, n); }) / count;
   const Vector<X> center(mean);
-  const Sum variance = sum_of_row<X>(columns, [=](int64_t j, int64_t n) {
-                         const auto values = load(x + j, n);
-                         const auto a = values.first - center;
-                         const auto b = values.second - center;
-                         return Pair<X>{a * a, b * b};
-                       }) / count;
+  const Sum variance = sum_of_row<X>(columns,
+                                     [=](int64_t j, int64_t n) {
+                                       const auto values = load(x + j, n);
+                                       const auto a = values.first - center;
+                                       const auto b = values.second - center;
+                                       return Pair<X>{a * a, b * b};
+                                     }) /
+                       count;
   return {mean, Sum(1) / std::sqrt(variance + static_cast<Sum>(eps))};
 }
 
@@ -64,14 +67,15 @@ inline void normalize_row(const X* x, int64_t columns, const RowStatistics<Accum
     const auto values = standardized(x + j, row, count);
     const auto scale = load_sums<T>(weight + j, count);
     const auto shift = load_sums<T>(bias + j, count);
-    store(normed + j,
-          Pair<T>{at::vec::fmadd(values.first, scale.first, shift.first),
-                  at::vec::fmadd(values.second, scale.second, shift.second)},
-          count);
+    store_operand(normed + j,
+                  Pair<T>{at::vec::fmadd(values.first, scale.first, shift.first),
+                          at::vec::fmadd(values.second, scale.second, shift.second)},
+                  count);
   });
 }
 
-// Adds to the gradients of weight and bias, and writes that of x, unless it is null, given that of normed.
+// Adds to the gradients of weight and bias, and writes that of x, unless it is null, given that of
+// normed.
 template <typename X>
 inline void normalize_row_backward(const X* x, int64_t columns,
                                    const RowStatistics<Accumulate<X>>& row,
@@ -88,8 +92,8 @@ inline void normalize_row_backward(const X* x, int64_t columns,
                   {at::vec::fmadd(gradient.first, values.first, of_weight.first),
                    at::vec::fmadd(gradient.second, values.second, of_weight.second)},
                   count);
-    store_sums<X>(d_bias + j,
-                  {of_bias.first + gradient.first, of_bias.second + gradient.second}, count);
+    store_sums<X>(d_bias + j, {of_bias.first + gradient.first, of_bias.second + gradient.second},
+                  count);
   });
   if (d_x == nullptr) return;
   const auto scaled = [=](int64_t j, int64_t count) {
@@ -99,11 +103,14 @@ inline void normalize_row_backward(const X* x, int64_t columns,
   };
   const auto count_of_row = static_cast<Sum>(columns);
   const V mean(sum_of_row<X>(columns, scaled) / count_of_row);
-  const V along(sum_of_row<X>(columns, [&](int64_t j, int64_t count) {
-                  const auto gradient = scaled(j, count);
-                  const auto values = standardized(x + j, row, count);
-                  return Pair<X>{gradient.first * values.first, gradient.second * values.second};
-                }) / count_of_row);
+  const V along(sum_of_row<X>(columns,
+                              [&](int64_t j, int64_t count) {
+                                const auto gradient = scaled(j, count);
+                                const auto values = standardized(x + j, row, count);
+                                return Pair<X>{gradient.first * values.first,
+                                               gradient.second * values.second};
+                              }) /
+                count_of_row);
   const V rstd(row.rstd);
   for_blocks<X>(columns, [&](int64_t j, int64_t count) {
     const auto gradient = scaled(j, count);

@@ -60,6 +60,27 @@ inline void store(T* to, const Pair<T>& values, int64_t count = kBlock<T>) {
   }
 }
 
+// store() for what only products read: ties are rounded up, in a quarter of the instructions that
+// at::vec takes to round them to even and to keep NaNs of all bits.
+template <typename T>
+inline void store_operand(T* to, const Pair<T>& values, int64_t count = kBlock<T>) {
+#if defined(CPU_CAPABILITY_AVX512)
+  if constexpr (std::is_same_v<T, c10::BFloat16>) {
+    if (count == kBlock<T>) {
+      const auto half = _mm512_set1_epi32(0x8000);
+      const auto upper =
+          _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29,
+                           27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+      const auto first = _mm512_add_epi32(_mm512_castps_si512(values.first), half);
+      const auto second = _mm512_add_epi32(_mm512_castps_si512(values.second), half);
+      _mm512_storeu_si512(to, _mm512_permutex2var_epi16(first, upper, second));
+      return;
+    }
+  }
+#endif
+  store(to, values, count);
+}
+
 // `to` = `from` in another type: rounds float to bfloat16, widens bfloat16 to float, or copies.
 template <typename To, typename From>
 inline void convert(const From* from, To* to, int64_t count) {

@@ -88,8 +88,7 @@ class Backward {
                     Vector<T>::blendv(d_y.second, zero, y.second <= zero)},
             count);
     });
-    if (task_.d_bias != nullptr)
-      set_column_sums(m, out, d_before, task_.bias_sums + tile * out);
+    if (task_.d_bias != nullptr) set_column_sums(m, out, d_before, task_.bias_sums + tile * out);
     if (task_.d_weight != nullptr) {
       for (int64_t i = 0; i < m; i++) {
         normalize_row(task_.x + (row + i) * in, in, statistics(row + i), task_.norm_weight,
@@ -98,8 +97,7 @@ class Backward {
       const bool normed_left = task_.transposes_normed();
       add_left(weight_sum_, task_.transposed, row, m, normed_left ? normed : d_before,
                weight_sum_.left);
-      add_right(weight_sum_, task_.packed, row, m, 0, weight_sum_.right,
-                normed_left ? d_before : normed, weight_sum_.right);
+      add_right(weight_sum_, task_.packed, row, m, normed_left ? d_before : normed);
     }
     if (!task_.wants_norm()) return;
     Sum* d_normed = task_.thread_sums + thread * kTileRows * in;

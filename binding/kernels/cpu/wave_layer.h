@@ -69,11 +69,15 @@ struct WaveLayerBackward {
 
 extern Kernel<void(const WaveLayerForward<float, float>&)> wave_layer_forward_float;
 extern Kernel<void(const WaveLayerForward<double, double>&)> wave_layer_forward_double;
-extern Kernel<void(const WaveLayerForward<c10::BFloat16, c10::BFloat16>&)> wave_layer_forward_bfloat16;
-extern Kernel<void(const WaveLayerForward<c10::BFloat16, float>&)> wave_layer_forward_bfloat16_of_float;
+extern Kernel<void(const WaveLayerForward<c10::BFloat16, c10::BFloat16>&)>
+    wave_layer_forward_bfloat16;
+extern Kernel<void(const WaveLayerForward<c10::BFloat16, float>&)>
+    wave_layer_forward_bfloat16_of_float;
 extern Kernel<void(const WaveLayerBackward<float, float>&)> wave_layer_backward_float;
 extern Kernel<void(const WaveLayerBackward<double, double>&)> wave_layer_backward_double;
-extern Kernel<void(const WaveLayerBackward<c10::BFloat16, c10::BFloat16>&)> wave_layer_backward_bfloat16;
-extern Kernel<void(const WaveLayerBackward<c10::BFloat16, float>&)> wave_layer_backward_bfloat16_of_float;
+extern Kernel<void(const WaveLayerBackward<c10::BFloat16, c10::BFloat16>&)>
+    wave_layer_backward_bfloat16;
+extern Kernel<void(const WaveLayerBackward<c10::BFloat16, float>&)>
+    wave_layer_backward_bfloat16_of_float;
 
 }  // namespace wavegpt::kernels
