@@ -268,6 +268,7 @@ at::ScalarType ReadDtype(napi_env env, napi_value value, const std::string& func
 }
 
 const at::Tensor& FrameTensor(const Call& call) {
+  ++call.environment->frame->calls;
   double handle = call.environment->frame->numbers[0];
   const at::Tensor* tensor = call.environment->Find(handle);
   if (C10_UNLIKELY(!tensor)) {

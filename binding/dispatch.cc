@@ -216,6 +216,7 @@ napi_value CallFrame(napi_env env, napi_callback_info) {
   try {
     environment = Environment::From(env);
     Frame& frame = *environment->frame;
+    ++frame.calls;
     uint32_t id = frame.operator_id;
     if (C10_UNLIKELY(id >= environment->operators.size())) {
       ThrowUnknown("number " + std::to_string(id));

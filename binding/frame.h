@@ -16,7 +16,7 @@ struct OperatorArgument;
 // lib/frame.ts reads and writes the same places.
 struct Frame {
   static constexpr size_t kNumbers = 64;
-  static constexpr size_t kSizes = 27;
+  static constexpr size_t kSizes = 26;
   // Masks have a bit for each argument.
   static constexpr uint32_t kMaxGiven = 31;
 
@@ -24,6 +24,7 @@ struct Frame {
   uint32_t given;   // arguments that JavaScript gave; those behind have their defaults
   uint32_t absent;  // bit i: argument i has its default all the same
   uint32_t none;    // bit i: argument i is None
+  uint32_t calls;   // counted up by each use: whether another came between writing and calling
   // A shape asked for.
   uint32_t dimensions;
   int32_t sizes[kSizes];
@@ -34,7 +35,7 @@ struct Frame {
   double numbers[kNumbers];
 };
 
-static_assert(offsetof(Frame, sizes) == 20 && offsetof(Frame, numbers) == 128);
+static_assert(offsetof(Frame, sizes) == 24 && offsetof(Frame, numbers) == 128);
 
 // Reads a frame's values one after the other, with every check that a value of the type needs.
 // Throws BindingError.

@@ -4,6 +4,7 @@ import { requireOperator } from "./operator.js";
 import { closeness, Overload } from "./overload.js";
 import { isOptions, Operator, type Parameter } from "./signature.js";
 import { Tensor } from "./tensor.js";
+import { UNFIT, UNKNOWN } from "./written-call.js";
 
 // How a call from JavaScript finds its overload. Overloads are tried in the order in which PyTorch's argument parser
 // tries them, the first whose parameters take all arguments is called. The calls that programs spend their time in,
@@ -93,6 +94,11 @@ export class Overloads {
     if (end > 0 && isOptions(given[end - 1])) {
       end -= 1;
       options = given[end] as Record<string, unknown>;
+    }
+    for (let at = 0; at < list.length; at += 1) {
+      const result = list[at]!.written.call(self, given, end, options);
+      if (result === UNKNOWN) break;
+      if (result !== UNFIT) return result;
     }
     for (let at = 0; at < list.length; at += 1) {
       const overload = list[at]!;

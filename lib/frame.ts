@@ -2,7 +2,7 @@ import { binding } from "./binding.js";
 import type { Handle } from "./native.js";
 
 // The call frame: memory shared with the binding (binding/frame.h), in which the numbers of a call cost a nanosecond
-// each, where Node-API takes five to ten. Nothing else may run between writing it and `callFrame()`.
+// each, where Node-API takes five to ten.
 
 const buffer = binding.frame();
 
@@ -15,8 +15,11 @@ export const ABSENT = 2;
 /** Arguments that are None. */
 export const NONE = 3;
 
+/** Counted up by each use: tells whether a getter, say, made another call between writing and calling. */
+export const CALLS = 4;
 /** Of a shape that was asked for: how many dimensions, and behind them their sizes. */
-const DIMENSIONS = 4;
+const DIMENSIONS = 5;
+const SIZES = 6;
 
 /** As many arguments as the masks have bits for. */
 export const MOST_ARGUMENTS = 31;
@@ -77,11 +80,11 @@ export function shapeOf(handle: Handle): number[] {
   if (sizes !== undefined) return sizes;
   const dimensions = header[DIMENSIONS]!;
   // Literals are made faster than arrays that grow.
-  if (dimensions === 2) return [header[5]!, header[6]!];
-  if (dimensions === 3) return [header[5]!, header[6]!, header[7]!];
-  if (dimensions === 1) return [header[5]!];
-  if (dimensions === 4) return [header[5]!, header[6]!, header[7]!, header[8]!];
-  return Array.from(header.subarray(DIMENSIONS + 1, DIMENSIONS + 1 + dimensions));
+  if (dimensions === 2) return [header[6]!, header[7]!];
+  if (dimensions === 3) return [header[6]!, header[7]!, header[8]!];
+  if (dimensions === 1) return [header[6]!];
+  if (dimensions === 4) return [header[6]!, header[7]!, header[8]!, header[9]!];
+  return Array.from(header.subarray(SIZES, SIZES + dimensions));
 }
 
 /** A tensor's one element. */

@@ -1,9 +1,10 @@
 import { binding } from "./binding.js";
 import { tensor as tensorOf } from "./creation.js";
 import { argumentError, WaveGPTError } from "./errors.js";
+import { callGiven, callThree, header, NONE, numbers } from "./frame.js";
 import type { Handle } from "./native.js";
 import type { NestedNumbers } from "./nested.js";
-import { nativeOperator } from "./operator.js";
+import { nativeOperator, requireOperator } from "./operator.js";
 import { Tensor } from "./tensor.js";
 import type { Complex, Scalar } from "./types.js";
 
@@ -102,8 +103,8 @@ function readSlice(text: string): Slice {
   return makeSlice(bound(match[1]), bound(match[2]), bound(match[3]) ?? 1);
 }
 
-const select = nativeOperator("aten::select", "int");
-const sliceOf = nativeOperator("aten::slice", "Tensor");
+let selectOperator = -1;
+let sliceOperator = -1;
 const unsqueeze = nativeOperator("aten::unsqueeze");
 const alias = nativeOperator("aten::alias");
 const gather = nativeOperator("aten::index", "Tensor");
@@ -172,7 +173,8 @@ function consumed(item: Item): number {
 
 function selectAt(view: Handle, dim: number, index: number): Handle {
   try {
-    return select(view, dim, index) as Handle;
+    if (selectOperator < 0) selectOperator = requireOperator("aten::select", "int").id;
+    return callThree(selectOperator, view, dim, index);
   } catch (error) {
     if (!binding.isAlive(view)) throw error;
     const size = binding.shape(view)[dim];
@@ -186,6 +188,18 @@ function selectAt(view: Handle, dim: number, index: number): Handle {
       argument: "index",
     });
   }
+}
+
+function sliceAt(view: Handle, dim: number, { start, stop, step }: Slice): Handle {
+  if (sliceOperator < 0) sliceOperator = requireOperator("aten::slice", "Tensor").id;
+  let end = 2;
+  numbers[0] = view;
+  numbers[1] = dim;
+  if (start !== null) numbers[end++] = start;
+  if (stop !== null) numbers[end++] = stop;
+  numbers[end] = step;
+  header[NONE] = (start === null ? 0b100 : 0) | (stop === null ? 0b1000 : 0);
+  return callGiven(sliceOperator, 5);
 }
 
 function plan(tensor: Tensor, indices: readonly Index[]): Plan {
@@ -238,7 +252,7 @@ function follow(tensor: Tensor, indices: readonly Index[], made: Handle[]): Plan
       step(selectAt(view, dim, item));
     } else if (item instanceof Slice) {
       if (item.start !== null || item.stop !== null || item.step !== 1) {
-        step(sliceOf(view, dim, item.start, item.stop, item.step));
+        step(sliceAt(view, dim, item));
       }
       dim += 1;
     } else if (item === ellipsis) {

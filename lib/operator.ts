@@ -89,7 +89,7 @@ function fillList(value: unknown, size: number, start: number): number {
     // int[N]: one number stands for N of them.
     if (typeof value !== "number" || start + 1 + size > MOST_NUMBERS) return -1;
     numbers[start] = size;
-    numbers.fill(value, start + 1, start + 1 + size);
+    for (let at = 1; at <= size; at += 1) numbers[start + at] = value;
     return start + 1 + size;
   }
   const elements = value as readonly unknown[];

@@ -2,6 +2,7 @@ import { describe } from "./errors.js";
 import type { Handle } from "./native.js";
 import { convert, expectation, MISMATCH, type Operator, type Parameter } from "./signature.js";
 import { Tensor } from "./tensor.js";
+import { WrittenCall } from "./written-call.js";
 
 /** Why an overload does not take the arguments; `depth` is how many it took. Put in words only if none takes them. */
 export interface Mismatch {
@@ -25,6 +26,7 @@ export class Overload {
   /** Sizes may stand one by one. */
   readonly spread: boolean;
   private readonly factory: boolean;
+  readonly written: WrittenCall;
   private spare: unknown[] | null = null;
 
   constructor(operator: Operator, out: Operator | null, isMethod: boolean) {
@@ -47,6 +49,16 @@ export class Overload {
       this.positional.length === 1 && only!.base === "int" && only!.list && only!.size === 0;
     this.factory = ["dtype", "layout", "device", "pin_memory"].every((name) =>
       this.byKey.has(name),
+    );
+    this.written = new WrittenCall(
+      operator,
+      out,
+      this.outParameters,
+      this.self,
+      this.positional,
+      this.byKey,
+      this.required,
+      this.spread,
     );
   }
 

@@ -7,11 +7,36 @@ import { Generator } from "./random.js";
 import { Tensor } from "./tensor.js";
 import type { Complex } from "./types.js";
 
-/** An argument of an operator, with the name it has as an option. */
-export interface Parameter extends ArgumentSchema {
+/** An argument of an operator, with the name it has as an option. A class, so that V8 knows all of them by one map. */
+export class Parameter implements ArgumentSchema {
+  readonly name: string;
   readonly key: string;
+  readonly type: string;
+  readonly base: ArgumentSchema["base"];
+  readonly list: boolean;
+  readonly optional: boolean;
+  readonly elementOptional: boolean;
+  readonly size: number;
+  readonly hasDefault: boolean;
+  readonly kwargOnly: boolean;
+  readonly mutated: boolean;
   /** Its place in the schema. */
   readonly index: number;
+
+  constructor(schema: ArgumentSchema, index: number) {
+    this.name = interned(schema.name);
+    this.key = interned(camelCase(schema.name));
+    this.type = schema.type;
+    this.base = interned(schema.base);
+    this.list = schema.list;
+    this.optional = schema.optional;
+    this.elementOptional = schema.elementOptional;
+    this.size = schema.size;
+    this.hasDefault = schema.hasDefault;
+    this.kwargOnly = schema.kwargOnly;
+    this.mutated = schema.mutated;
+    this.index = index;
+  }
 }
 
 /** What `convert` gives for a value that the parameter does not take. */
@@ -180,13 +205,7 @@ export class Operator extends NativeOperator {
     super(schema);
     this.schema = schema;
     this.fullName = schema.overload === "" ? schema.name : `${schema.name}.${schema.overload}`;
-    this.parameters = schema.arguments.map((argument, index) => ({
-      ...argument,
-      name: interned(argument.name),
-      base: interned(argument.base),
-      key: interned(camelCase(argument.name)),
-      index,
-    }));
+    this.parameters = schema.arguments.map((argument, index) => new Parameter(argument, index));
     const [first] = schema.returns;
     if (first === undefined) this.returnKind = ReturnKind.Nothing;
     else if (schema.returns.length > 1) this.returnKind = ReturnKind.Several;
