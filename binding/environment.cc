@@ -8,26 +8,11 @@
 namespace wavegpt {
 namespace {
 
-constexpr double kSlots = 4294967296.0;  // 2^32
-// The last generation for which generation * 2^32 + slot is an exact double. A slot that reaches it
-// is retired.
-constexpr uint32_t kLastGeneration = (1u << 21) - 1;
 // V8 is told of external memory in steps of this size: telling it costs more than many operators.
 constexpr int64_t kExternalStep = 1 << 20;
 // Of the tensors that wait to be destroyed: how many, and how large each may be.
 constexpr size_t kMostEnded = 256;
 constexpr int64_t kLargestEnded = 4096;
-
-double Encode(uint32_t slot, uint32_t generation) { return generation * kSlots + slot; }
-
-bool Decode(double handle, uint32_t* slot, uint32_t* generation) {
-  if (!(handle >= kSlots && handle < kSlots * (kLastGeneration + 1.0))) return false;
-  auto bits = static_cast<uint64_t>(handle);
-  if (static_cast<double>(bits) != handle) return false;
-  *slot = static_cast<uint32_t>(bits);
-  *generation = static_cast<uint32_t>(bits >> 32);
-  return true;
-}
 
 }  // namespace
 
@@ -116,20 +101,6 @@ double Environment::Insert(at::Tensor tensor, uint32_t scope) {
 double Environment::Put(at::Tensor tensor) { return Insert(std::move(tensor), ScopeDepth()); }
 
 double Environment::PutUnscoped(at::Tensor tensor) { return Insert(std::move(tensor), 0); }
-
-Environment::Slot* Environment::FindSlot(double handle, uint32_t* index) {
-  uint32_t slot, generation;
-  if (!Decode(handle, &slot, &generation) || slot >= slots_.size()) return nullptr;
-  Slot& found = slots_[slot];
-  if (found.generation != generation || !found.tensor.defined()) return nullptr;
-  if (index) *index = slot;
-  return &found;
-}
-
-const at::Tensor* Environment::Find(double handle) const {
-  Slot* slot = const_cast<Environment*>(this)->FindSlot(handle);
-  return slot ? &slot->tensor : nullptr;
-}
 
 void Environment::Free(uint32_t index) {
   Slot& slot = slots_[index];
@@ -224,7 +195,7 @@ bool Environment::MoveToOuterScope(double handle, uint32_t depth) {
 }
 
 bool Environment::IsScoped(double handle) const {
-  Slot* slot = const_cast<Environment*>(this)->FindSlot(handle);
+  const Slot* slot = FindSlot(handle);
   return slot && slot->scope > 0;
 }
 

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "errors.h"
@@ -55,7 +56,10 @@ class Environment {
     if (!ended_.empty()) ended_.pop_back();
   }
   // Null where the handle is stale or never was one. Valid until the next Put.
-  const at::Tensor* Find(double handle) const;
+  const at::Tensor* Find(double handle) const {
+    const Slot* slot = FindSlot(handle);
+    return slot ? &slot->tensor : nullptr;
+  }
   void Release(double handle);
   // A tensor without dimensions that holds the number as a float32 or a float64. The same one each
   // time: for operators that keep no reference to it.
@@ -121,7 +125,33 @@ class Environment {
   };
 
   double Insert(at::Tensor tensor, uint32_t scope);
-  Slot* FindSlot(double handle, uint32_t* index = nullptr);
+  static constexpr double kSlots = 4294967296.0;  // 2^32
+  // The last generation for which generation * 2^32 + slot is an exact double. A slot that reaches
+  // it is retired.
+  static constexpr uint32_t kLastGeneration = (1u << 21) - 1;
+
+  static double Encode(uint32_t slot, uint32_t generation) { return generation * kSlots + slot; }
+
+  static bool Decode(double handle, uint32_t* slot, uint32_t* generation) {
+    if (!(handle >= kSlots && handle < kSlots * (kLastGeneration + 1.0))) return false;
+    auto bits = static_cast<int64_t>(handle);
+    if (static_cast<double>(bits) != handle) return false;
+    *slot = static_cast<uint32_t>(bits);
+    *generation = static_cast<uint32_t>(bits >> 32);
+    return true;
+  }
+
+  const Slot* FindSlot(double handle, uint32_t* index = nullptr) const {
+    uint32_t slot, generation;
+    if (!Decode(handle, &slot, &generation) || slot >= slots_.size()) return nullptr;
+    const Slot& found = slots_[slot];
+    if (found.generation != generation || !found.tensor.defined()) return nullptr;
+    if (index) *index = slot;
+    return &found;
+  }
+  Slot* FindSlot(double handle, uint32_t* index = nullptr) {
+    return const_cast<Slot*>(std::as_const(*this).FindSlot(handle, index));
+  }
   void Free(uint32_t index);
   void Destroy(at::Tensor tensor);
   void ReportBytes(Slot& slot);

@@ -87,6 +87,12 @@ export function shapeOf(handle: Handle): number[] {
   return Array.from(header.subarray(SIZES, SIZES + dimensions));
 }
 
+/** How many dimensions a tensor has. */
+export function dimensionsOf(handle: Handle): number {
+  numbers[0] = handle;
+  return shapeInFrame()?.length ?? header[DIMENSIONS]!;
+}
+
 /** A tensor's one element. */
 export function itemOf(handle: Handle): ReturnType<typeof binding.item> {
   numbers[0] = handle;

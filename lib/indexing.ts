@@ -275,12 +275,51 @@ function follow(tensor: Tensor, indices: readonly Index[], made: Handle[]): Plan
   return { view, gathered, made };
 }
 
+/** Whether there are but numbers and slice texts, for which nothing has to be planned. */
+function areSimple(indices: readonly Index[]): indices is readonly (number | SliceText)[] {
+  for (let at = 0; at < indices.length; at += 1) {
+    const index = indices[at];
+    const simple =
+      typeof index === "number"
+        ? Number.isInteger(index)
+        : typeof index === "string" && index !== ellipsis;
+    if (!simple) return false;
+  }
+  return true;
+}
+
+function readSimple(tensor: Tensor, indices: readonly (number | SliceText)[]): Tensor {
+  const whole = tensor.handle;
+  let view = whole;
+  let dim = 0;
+  try {
+    for (let at = 0; at < indices.length; at += 1) {
+      const index = indices[at]!;
+      const before = view;
+      if (typeof index === "number") {
+        view = selectAt(view, dim, index);
+      } else {
+        const part = parseSlice(index);
+        const all = part.start === null && part.stop === null && part.step === 1;
+        if (!all) view = sliceAt(view, dim, part);
+        dim += 1;
+      }
+      if (before !== view && before !== whole) binding.release(before);
+    }
+  } catch (error) {
+    if (view !== whole) binding.release(view);
+    throw error;
+  }
+  return new Tensor(view === whole ? (alias(view) as Handle) : view);
+}
+
 /** `x.at(...indices)`. */
 export function readIndex(tensor: Tensor, indices: readonly Index[]): Tensor {
   const [first] = indices;
   if (indices.length === 1 && typeof first === "number" && Number.isInteger(first)) {
     return new Tensor(selectAt(tensor.handle, 0, first));
   }
+  if (areSimple(indices) && indices.length <= tensor.ndim) return readSimple(tensor, indices);
   const { view, gathered, made } = plan(tensor, indices);
   try {
     if (gathered.length > 0) return new Tensor(gather(view, gathered) as Handle);

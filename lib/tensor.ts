@@ -3,7 +3,7 @@ import { binding } from "./binding.js";
 import { checkDevice, type Device } from "./device.js";
 import { type DType, dtypeCode, dtypeName, isComplex, isDType } from "./dtype.js";
 import { addDescriber, argumentError } from "./errors.js";
-import { itemOf, shapeOf } from "./frame.js";
+import { dimensionsOf, itemOf, shapeOf } from "./frame.js";
 import type { TensorMethods } from "./generated/methods.js";
 import { type Index, type IndexValue, readIndex, writeIndex } from "./indexing.js";
 import { layoutName, memoryFormatCode } from "./layout.js";
@@ -79,11 +79,11 @@ export class Tensor {
 
   /** The number of dimensions. */
   get ndim(): number {
-    return binding.dim(this.handle);
+    return dimensionsOf(this.handle);
   }
 
   dim(): number {
-    return binding.dim(this.handle);
+    return dimensionsOf(this.handle);
   }
 
   /** The number of elements. */
