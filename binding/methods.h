@@ -7,7 +7,7 @@
 
 namespace wavegpt {
 
-std::vector<MethodEntry> DispatchMethods();   // operators: names, schemas, the boxed call
+std::vector<MethodEntry> DispatchMethods();   // operators: names, schemas, calls
 std::vector<MethodEntry> OwnershipMethods();  // scopes, keep, release, counters
 std::vector<MethodEntry> DataMethods();       // typed arrays in and out
 std::vector<MethodEntry> PropertyMethods();   // shape, strides, dtype, device

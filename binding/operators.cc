@@ -84,7 +84,8 @@ bool HasOwnAutograd(const c10::OperatorName& name) {
   if (name.name.rfind("aten::", 0) != 0) return true;
   for (const char* own :
        {"detach", "detach_", "requires_grad_", "retain_grad", "set_data", "is_leaf", "output_nr",
-        "_version", "_backward", "_fw_primal", "_make_dual", "_unpack_dual"}) {
+        "_version", "_backward", "_fw_primal", "_make_dual", "_unpack_dual", "set_", "resize_",
+        "resize_as_", "resize_as_sparse_", "_new_zeros_with_same_feature_meta"}) {
     if (name.name.compare(6, std::string::npos, own) == 0) return true;
   }
   return false;

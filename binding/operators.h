@@ -1,4 +1,4 @@
-// Operators of libtorch as JavaScript sees them: looked up once by schema, then called boxed.
+// Operators of libtorch as JavaScript sees them: looked up once by schema, then called by number.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// Calls of an operator with its arguments as C++ values, past libtorch's boxed stack: half of what
-// a small operator's call costs is putting values in boxes and taking them out.
+// Calls of an operator with its arguments as C++ values: putting them in libtorch's boxes and
+// taking them out again costs 50 to 140 ns, a third of a small operator.
 #pragma once
 
 #include <memory>

@@ -113,7 +113,7 @@ export interface NativeBinding {
   operatorNames(): string[];
   findOperator(name: string, overload: string): OperatorSchema | null;
   /**
-   * Calls an operator boxed. `args` stand in schema order; `undefined` (or a missing tail) is the default,
+   * Calls an operator. `args` stand in schema order; `undefined` (or a missing tail) is the default,
    * `null` is None. Tensors and generators are passed as handles, lists as arrays, dtypes, layouts and
    * memory formats as libtorch's integer codes, devices as strings, ints as number or bigint.
    * Tensor results come back as handles owned by the innermost open scope (null where undefined), several
@@ -123,8 +123,8 @@ export interface NativeBinding {
   /** The call frame: memory shared with the binding, see `frame.ts`. Always the same buffer. */
   frame(): ArrayBuffer;
   /**
-   * Calls the operator whose number and arguments stand in the call frame: tens of times faster than `call`. A tensor
-   * that it returns stands in the frame then, anything else is returned as by `call`.
+   * Calls the operator whose number and arguments stand in the call frame: as `call`, without a call of Node-API for
+   * each value. A tensor that it returns stands in the frame then, anything else is returned as by `call`.
    */
   callFrame(): unknown;
 

@@ -12,8 +12,8 @@ import {
 import type { Operator, Parameter } from "./signature.js";
 import { Tensor } from "./tensor.js";
 
-// Arguments written straight to the call frame, for the types that nearly all calls have: half of what a call with
-// options took was collecting its values in arrays.
+// Arguments written straight to the call frame, for the types that nearly all calls have. What has others, and what is
+// a mistake, goes the general way of `Overload.match`, which collects the values first.
 
 /** The arguments do not fit the overload. */
 export const UNFIT = -1;

@@ -45,6 +45,15 @@ describe("views, where autograd's kernels are passed over", () => {
   });
 });
 
+test("what autograd refuses without gradients too is refused", () => {
+  torch.tidy(() => {
+    const p = torch.ones([4], { requiresGrad: true });
+    const resize = () => torch.noGrad(() => p.resize_([2]));
+    expect(resize).toThrow(/cannot resize variables that require grad/);
+    expect(() => torch.ops.aten.detach_.default(p.view(2, 2))).toThrow(/detach/);
+  });
+});
+
 test("a saved tensor that is written to is still noticed", () => {
   torch.tidy(() => {
     const p = torch.ones([2], { requiresGrad: true });
