@@ -40,6 +40,12 @@ Pair<Acc> load_as(const T* from, int64_t count) {
   return {values.first, values.second};
 }
 
+// For what matrix products read next.
+template <typename T, typename Acc>
+void store_operand_as(T* to, const Pair<Acc>& values, int64_t count) {
+  store_operand(to, Pair<T>{values.first, values.second}, count);
+}
+
 template <typename T, typename Acc>
 void store_as(T* to, const Pair<Acc>& values, int64_t count) {
   store(to, Pair<T>{values.first, values.second}, count);
@@ -100,8 +106,15 @@ struct Forward {
   void row(int64_t row, const Acc* multipliers, Pair<Acc>* values) const {
     const int64_t start = row * channels;
     const auto each = [&](const auto& body) {
-      for (int64_t i = 0; i < (kChannels ? kBlocks : blocks); i++) {
-        body(values[i], i * block, std::min(block, channels - i * block));
+      if constexpr (kChannels != 0) {
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC unroll 16
+#endif
+        for (int64_t i = 0; i < kChannels / block; i++) body(values[i], i * block, block);
+      } else {
+        const int64_t whole = channels / block;
+        for (int64_t i = 0; i < whole; i++) body(values[i], i * block, block);
+        if (whole < blocks) body(values[whole], whole * block, channels - whole * block);
       }
     };
     Pair<Acc> totals{Vector<Acc>(0), Vector<Acc>(0)};
@@ -141,7 +154,7 @@ struct Forward {
     each([&](const Pair<Acc>& value, int64_t offset, int64_t count) {
       const auto scale = load_as<Acc>(weight + offset, count);
       const auto shift = load_as<Acc>(bias + offset, count);
-      store_as(normed + start + offset,
+      store_operand_as(normed + start + offset,
                Pair<Acc>{at::vec::fmadd(value.first * rstds, scale.first, shift.first),
                          at::vec::fmadd(value.second * rstds, scale.second, shift.second)},
                count);
@@ -189,9 +202,16 @@ struct Backward {
     const int64_t start = row * channels;
     const Vector<Acc> means(mean[row]), rstds(rstd[row]);
     const auto each = [&](const auto& body) {
-      int64_t offset = 0;
-      for (; offset + block <= channels; offset += block) body(offset, block);
-      if (offset < channels) body(offset, channels - offset);
+      if constexpr (kChannels != 0) {
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC unroll 16
+#endif
+        for (int64_t i = 0; i < kChannels / block; i++) body(i * block, block);
+      } else {
+        int64_t offset = 0;
+        for (; offset + block <= channels; offset += block) body(offset, block);
+        if (offset < channels) body(offset, channels - offset);
+      }
     };
     const auto normalized = [&](int64_t offset, int64_t count) {
       const auto value = load_as<Acc>(sum + start + offset, count);
@@ -246,7 +266,7 @@ struct Backward {
         result.first = result.first * factors.first;
         result.second = result.second * factors.second;
       }
-      store_as(grad_x + start + offset, result, count);
+      store_operand_as(grad_x + start + offset, result, count);
     });
   }
 
