@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type DType, nn, type Tensor, torch } from "../../lib/index.js";
+import { CAPABILITIES, deriveOn } from "./capability.js";
 import { distance, identical, leaf } from "./compare.js";
 import { gradcheck } from "./gradcheck.js";
 
@@ -127,6 +128,24 @@ describe("gradients in float64", () => {
     const p = problem([3, 6], "float64");
     expect(gradcheck((...inputs) => seeded(...(inputs as Inputs))[0], inputsOf(p))).toEqual([]);
     expect(gradcheck((...inputs) => seeded(...(inputs as Inputs))[1], inputsOf(p))).toEqual([]);
+  });
+
+  test("can be differentiated again where one norm's input was made with the other's weight", () => {
+    const { x, weight, bias } = problem([3, 5], "float64");
+    const twice = (norm: typeof layerNorm) => {
+      const loss = norm(norm(x, weight, bias).sin(), weight, bias)
+        .pow(3)
+        .sum();
+      const gradients = torch.autograd.grad([loss], [x, weight, bias], { createGraph: true });
+      const next = gradients.map((gradient) => gradient.sin().sum()).reduce((a, b) => a.add(b));
+      return [...gradients, ...torch.autograd.grad([next], [x, weight, bias])];
+    };
+    const expected = twice((a, w = null, b = null) =>
+      nn.functional.layerNorm(a, [5], { weight: w, bias: b, eps: EPS }),
+    );
+    twice(layerNorm).forEach((got, i) => {
+      expect(distance(got, expected[i]!)).toBeLessThan(1e-6);
+    });
   });
 
   test("can be differentiated again", () => {
@@ -363,7 +382,7 @@ test.each([[[0, 8]], [[3, 0, 8]], [[4, 0]]])("nothing comes of nothing: %o", (sh
   expect(layerNorm(p.x, p.weight, p.bias).shape).toEqual(shape);
 });
 
-test("vmap's and complex tensors find their way or an error", () => {
+test("complex tensors are refused", () => {
   const { x } = problem([3, 8], "float32");
   expect(() => layerNorm(x.detach().to("complex64"))).toThrow(
     /wavegpt::layer_norm: expected a floating-point type, got ComplexFloat/,
@@ -472,4 +491,10 @@ describe("add_dropout", () => {
       }
     }
   });
+});
+
+test.each(CAPABILITIES)("the same on lesser CPUs: %j", (environment) => {
+  const { float32, bfloat16 } = deriveOn(environment, "add_dropout_layer_norm");
+  expect(float32).toBeLessThan(5e-6);
+  expect(bfloat16).toBeLessThan(1e-2);
 });

@@ -11,6 +11,24 @@ const PROBLEMS = {
     output: [30, 10, 70],
   },
   attention: { shapes: [[2, 141, 90]], last: [3, 0.2, true], output: [2, 141, 30] },
+  add_dropout_layer_norm: {
+    shapes: [[7, 35, 150], [7, 35, 150], [150], [150]],
+    call: (operator, ...inputs) => {
+      const [sum, normed] = operator(...inputs, 1e-5, 0.2, true);
+      return sum.add(normed);
+    },
+    output: [7, 35, 150],
+  },
+  mix: { shapes: [[3, 70, 45], [3, 1, 45], [1]], output: [3, 70, 45] },
+  token_position_embedding: {
+    shapes: [
+      [30, 45],
+      [12, 45],
+    ],
+    call: (operator, ...weights) =>
+      operator(torch.arange(70).remainder(30).reshape([7, 10]), ...weights, 2),
+    output: [7, 10, 45],
+  },
 };
 const name = process.argv[2];
 const {
