@@ -34,8 +34,9 @@ extern "C"
     auto environment = std::make_unique<Environment>(env);
     Check(env, napi_set_instance_data(env, environment.get(), DeleteEnvironment, nullptr));
     environment.release();
-    for (auto* methods : {DispatchMethods, OwnershipMethods, DataMethods, PropertyMethods,
-                          AutogradMethods, ModeMethods, RandomMethods, RuntimeMethods}) {
+    for (auto* methods :
+         {DispatchMethods, OwnershipMethods, DataMethods, PropertyMethods, AutogradMethods,
+          ModeMethods, RandomMethods, RuntimeMethods, ProfilerMethods}) {
       Export(env, exports, methods());
     }
     return exports;

@@ -10,6 +10,15 @@ export type { Guard } from "./gradmode.js";
 export type { Index, IndexValue, Slice } from "./indexing.js";
 export * as nn from "./nn/index.js";
 export * as optim from "./optim/index.js";
+export type {
+  EventAverage,
+  KeyAverages,
+  Profile,
+  ProfileOptions,
+  ProfilerActivity,
+  ProfilerEvent,
+  TableOptions,
+} from "./profiler.js";
 export { Generator } from "./random.js";
 export * as safetensors from "./safetensors.js";
 export type { Scope } from "./scope.js";

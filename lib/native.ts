@@ -102,6 +102,29 @@ export interface AutocastState {
   readonly cacheEnabled: boolean;
 }
 
+/** What a profile recorded, from `stopProfiler`; freed with the object. */
+export type ProfilerTrace = object;
+
+/** One event of a profile. Times are microseconds. */
+export interface ProfilerEvent {
+  /** An operator's or range's name, or a GPU kernel's. */
+  readonly name: string;
+  /** Since the profile began. */
+  readonly start: number;
+  readonly duration: number;
+  /** libtorch's number of the thread that it ran or was launched on. */
+  readonly thread: number;
+  /** Where it ran: `"cpu"`, `"cuda"`. */
+  readonly deviceType: string;
+  /** A range that `recordFunction` named, not an operator. */
+  readonly isUserAnnotation: boolean;
+  /** Ends independently of what began around it. */
+  readonly isAsync: boolean;
+  readonly correlation: number;
+  /** The `correlation` of the operator that launched a kernel, else 0. */
+  readonly linkedCorrelation: number;
+}
+
 /**
  * Every function throws a JavaScript error with `code` (`ERR_WAVEGPT_*`) and, where they apply,
  * `operator` and `argument` properties. Device strings are PyTorch's ("cpu", "cuda:0").
@@ -260,4 +283,17 @@ export interface NativeBinding {
   mpsIsAvailable(): boolean;
   /** Waits for all work on the device. */
   synchronize(device: string): void;
+
+  // Profiles
+  /** Records this thread until `stopProfiler`; a process records one profile at a time. */
+  startProfiler(cpu: boolean, cuda: boolean, recordShapes: boolean): void;
+  /** Ends the ranges that are open too. */
+  stopProfiler(): ProfilerTrace;
+  profilerEvents(trace: ProfilerTrace): ProfilerEvent[];
+  /** Writes the trace as JSON, once; says nothing of failures to write. */
+  saveProfilerTrace(trace: ProfilerTrace, path: string): void;
+  /** A named range on this thread, or 0 where nothing is recorded. */
+  beginProfilerRange(name: string): number;
+  /** Ends the innermost range; does nothing to one that ended with its profile. */
+  endProfilerRange(range: number): void;
 }

@@ -21,6 +21,7 @@ import { LIBTORCH_VERSION } from "./libtorch/version.js";
 import { fft, functions, linalg, nnFunctional, special } from "./operators.js";
 import { ops } from "./ops.js";
 import { getPrintOptions, setPrintOptions } from "./print.js";
+import { Profile, profile, recordFunction } from "./profiler.js";
 import { Generator, getRngState, initialSeed, manualSeed, seed, setRngState } from "./random.js";
 import { keep, Scope, scope, scopeDepth, tidy } from "./scope.js";
 import {
@@ -95,6 +96,9 @@ const own = {
   autocastGuard,
   isAutocastEnabled,
   getAutocastDtype,
+
+  /** Where time goes: in PyTorch, `torch.profiler`. */
+  profiler: { Profile, profile, recordFunction },
 
   // Random numbers
   Generator,

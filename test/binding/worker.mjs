@@ -1,4 +1,5 @@
-// Run as a worker thread by workers.test.ts: computes in a loop and reports sums, or fills memory and waits.
+// Run as a worker thread by workers.test.ts: computes in a loop and reports sums, fills memory and
+// waits, or records a profile and waits.
 import { parentPort, workerData } from "node:worker_threads";
 import { binding } from "../../dist/lib/binding.js";
 
@@ -15,6 +16,12 @@ if (workerData.mode === "hold") {
   for (let at = 0; at < workerData.tensors; at++) held.push(aten("ones")([1 << 20]));
   parentPort.postMessage({ handles: binding.memory().handles, bytes: binding.memory().bytes });
   setInterval(() => held.length, 1000);
+} else if (workerData.mode === "profile") {
+  binding.startProfiler(true, false, false);
+  binding.beginProfilerRange("left open");
+  binding.release(randn([4]));
+  parentPort.postMessage("recording");
+  setInterval(() => {}, 1000);
 } else {
   const generator = binding.createGenerator("cpu");
   binding.generatorManualSeed(generator, BigInt(workerData.seed));

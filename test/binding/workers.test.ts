@@ -65,4 +65,19 @@ describe("worker threads", () => {
     await worker.terminate();
     expect(full - resident()).toBeGreaterThan(300 * 2 ** 20);
   });
+
+  test("while one is profiled no other can be, and its end gives the profiler free", async () => {
+    const worker = start({ mode: "profile" });
+    await once(worker, "message");
+    expect(() => binding.startProfiler(true, false, false)).toThrow(
+      /another thread is being profiled/,
+    );
+    await worker.terminate();
+    binding.startProfiler(true, false, false);
+    const ones = aten("ones")([4]);
+    const events = binding.profilerEvents(binding.stopProfiler());
+    binding.release(ones);
+    expect(events.map(({ name }) => name)).toContain("aten::ones");
+    expect(events.map(({ name }) => name)).not.toContain("left open");
+  });
 });
