@@ -1,5 +1,6 @@
 import { binding } from "./binding.js";
 import { argumentError, WaveGPTError } from "./errors.js";
+import { type Guard, guard } from "./gradmode.js";
 import type { ProfilerEvent, ProfilerTrace } from "./native.js";
 import { writeChromeTrace } from "./profiler/chrome-trace.js";
 import { type KeyAverages, keyAverages } from "./profiler/key-averages.js";
@@ -150,6 +151,16 @@ export function profile(options: ProfileOptions, run: () => unknown): Profile {
     recorded.stop();
   }
   return recorded;
+}
+
+/** A guard of nothing, while nothing is recorded. */
+const idle = guard(() => undefined);
+
+/** {@link recordFunction} for a block: `using _ = torch.profiler.recordFunctionGuard("data");`. */
+export function recordFunctionGuard(name: string): Guard {
+  if (!recording) return idle;
+  const range = binding.beginProfilerRange(name);
+  return guard(() => binding.endProfilerRange(range));
 }
 
 /**

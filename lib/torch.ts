@@ -21,7 +21,7 @@ import { LIBTORCH_VERSION } from "./libtorch/version.js";
 import { fft, functions, linalg, nnFunctional, special } from "./operators.js";
 import { ops } from "./ops.js";
 import { getPrintOptions, setPrintOptions } from "./print.js";
-import { Profile, profile, recordFunction } from "./profiler.js";
+import { Profile, profile, recordFunction, recordFunctionGuard } from "./profiler.js";
 import { Generator, getRngState, initialSeed, manualSeed, seed, setRngState } from "./random.js";
 import { keep, Scope, scope, scopeDepth, tidy } from "./scope.js";
 import {
@@ -98,7 +98,7 @@ const own = {
   getAutocastDtype,
 
   /** Where time goes: in PyTorch, `torch.profiler`. */
-  profiler: { Profile, profile, recordFunction },
+  profiler: { Profile, profile, recordFunction, recordFunctionGuard },
 
   // Random numbers
   Generator,

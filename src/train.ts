@@ -31,6 +31,7 @@ import {
 } from "./training/snapshot.js";
 import { loadTrainingText } from "./training/source.js";
 import { trainStep } from "./training/step.js";
+import { StepProfiler } from "./training/step-profiler.js";
 import { nextTurn } from "./training/turn.js";
 
 export type { BestModel, TrainEvent, TrainResult } from "./training/events.js";
@@ -46,6 +47,11 @@ export interface TrainOptions {
   readonly resume?: boolean;
   /** Replace the run in `out`. */
   readonly overwrite?: boolean;
+  /**
+   * Record a few steps, after those that warm up, as a Chrome trace that https://ui.perfetto.dev opens: in this file
+   * (compressed where it ends in `.gz`), or with `true` in `profile.json` in the run's folder.
+   */
+  readonly profile?: string | true | undefined;
   /** When aborted, the step is finished, the run saved and the result returned with `finished: false`. */
   readonly signal?: AbortSignal | undefined;
   /** Told what happens, as it happens. */
@@ -114,6 +120,7 @@ export async function train(
   emit(startEvent(run, text, model, plan, device, restored ? progress.step : null));
 
   try {
+    using profiler = new StepProfiler(run.profile, plan, progress.step, emit);
     for (;;) {
       const { step } = progress;
       const last = step >= plan.steps;
@@ -160,12 +167,14 @@ export async function train(
       if (last || interrupted) break;
 
       // Learn from one batch
+      profiler.begin(step + 1);
       const timer = Stopwatch.started();
       recorder.training.start();
       {
         using _ = torch.scope();
         recorder.lr = schedule.lr;
-        const result = trainStep(model, optimizer, loader.next(), { ...settings, precision });
+        const batch = torch.profiler.recordFunction("data", () => loader.next());
+        const result = trainStep(model, optimizer, batch, { ...settings, precision });
         schedule.step();
         recorder.add(result.loss);
         progress.step++;
@@ -180,6 +189,7 @@ export async function train(
       pace.step(timer.seconds);
       emit({ type: "step", ...pace.at(progress.step), lr: recorder.lr });
       await nextTurn();
+      profiler.end(progress.step, signal?.aborted ?? false);
     }
     // A run stopped before its first evaluation has nothing to show yet.
     if (progress.evaluatedAt >= 0) writeReport([folder.path], folder.report);

@@ -9,7 +9,7 @@ import {
 } from "../report/format.js";
 import { modelTitle } from "../report/runs.js";
 import type { MetricRecord } from "../run/metrics.js";
-import type { TrainEvent, TrainResult } from "../training/events.js";
+import type { ProfileSummary, TrainEvent, TrainResult } from "../training/events.js";
 import { shellWord, shownPath } from "./paths.js";
 import { renderBar } from "./progress-bar.js";
 import type { Style } from "./style.js";
@@ -83,6 +83,9 @@ export class TextReporter {
         break;
       case "sample":
         this.print(this.#sample(event.prompt, event.text));
+        break;
+      case "profile":
+        this.print(this.#profile(event));
         break;
       case "checkpoint":
         break;
@@ -166,6 +169,26 @@ export class TextReporter {
       : Number.POSITIVE_INFINITY;
     const lines = whole.split("\n").flatMap((line) => folded(printable(line), width));
     return `${lines.map((line) => this.#style.dim(`  │ ${line}`.trimEnd())).join("\n")}\n`;
+  }
+
+  #profile({ path, firstStep, lastStep, microseconds, operators }: ProfileSummary): string {
+    const steps =
+      firstStep === lastStep ? `step ${firstStep}` : `steps ${firstStep} to ${lastStep}`;
+    const rows = operators.map(({ name, count, selfCpuTimeTotal, isUserAnnotation }) => [
+      `${(selfCpuTimeTotal / 1000).toFixed(2)} ms`,
+      `${((100 * selfCpuTimeTotal) / microseconds).toFixed(1)} %`,
+      `${formatCount(count)} x`,
+      isUserAnnotation ? `${name}, outside operators` : name,
+    ]);
+    const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
+    const line = (row: readonly string[]) =>
+      `  ${row.map((cell, column) => cell.padStart(widths[column] ?? 0)).join("  ")}`;
+    return [
+      `Profile of ${steps}: ${shownPath(path)}`,
+      "  Open it at https://ui.perfetto.dev. Operators with the most CPU time of their own:",
+      ...rows.map(line),
+      "",
+    ].join("\n");
   }
 
   #ending(result: TrainResult): string {

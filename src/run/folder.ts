@@ -12,6 +12,7 @@ const OWN_NAMES = [
   "checkpoints",
   "model.safetensors",
   "report.html",
+  "profile.json",
 ] as const;
 
 /** What to do with a folder that holds a run already. */
@@ -26,6 +27,7 @@ export interface RunFolder {
   readonly checkpoints: string;
   readonly model: string;
   readonly report: string;
+  readonly profile: string;
 }
 
 /** The files of the run at `path`, whether there yet or not. */
@@ -38,6 +40,7 @@ export function runFolder(path: string): RunFolder {
     checkpoints: join(path, "checkpoints"),
     model: join(path, "model.safetensors"),
     report: join(path, "report.html"),
+    profile: join(path, "profile.json"),
   };
 }
 

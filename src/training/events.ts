@@ -1,3 +1,4 @@
+import type { EventAverage } from "../../lib/index.js";
 import type { MetricRecord } from "../run/metrics.js";
 import type { Plan } from "./plan.js";
 
@@ -37,6 +38,7 @@ export type TrainEvent =
       readonly text: string;
     }
   | { readonly type: "checkpoint"; readonly step: number; readonly path: string }
+  | ({ readonly type: "profile" } & ProfileSummary)
   | {
       readonly type: "download";
       readonly what: string;
@@ -45,6 +47,17 @@ export type TrainEvent =
     }
   | { readonly type: "notice"; readonly message: string }
   | { readonly type: "end"; readonly result: TrainResult };
+
+/** Steps that were recorded, and the operators and ranges with the most time of their own. */
+export interface ProfileSummary {
+  /** The trace's file, absolute. */
+  readonly path: string;
+  readonly firstStep: number;
+  readonly lastStep: number;
+  /** All that was recorded; the operators' own times are parts of it. */
+  readonly microseconds: number;
+  readonly operators: readonly EventAverage[];
+}
 
 /** The best model so far, by held-out loss. */
 export interface BestModel {

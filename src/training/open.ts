@@ -12,12 +12,15 @@ import {
   type RunFolder,
   runFolder,
 } from "../run/folder.js";
+import { profileFile } from "../run/profile-file.js";
 
 /** What is settled before anything is computed: the settings and the folder, neither touched yet. */
 export interface OpenedRun {
   readonly preset: string;
   readonly settings: Settings;
   readonly folder: RunFolder;
+  /** The file for a profile of a few steps, or null where none is asked for. */
+  readonly profile: string | null;
   /** The run to go on with, or null for a new one. */
   readonly resumed: { readonly config: RunConfig; readonly tokenizer: string } | null;
 }
@@ -33,15 +36,17 @@ export function openRun(
     readonly config?: string | undefined;
     readonly out?: string | undefined;
     readonly existing: ExistingRun;
+    readonly profile?: string | true | undefined;
   },
 ): OpenedRun {
-  const { preset, config, out, existing } = options;
+  const { preset, config, out, existing, profile: file } = options;
   const sources: SettingSources = { preset, config, settings: given };
   if (existing !== "resume") {
     const resolved = resolveSettings(sources);
     const { preset, settings } = resolved;
     const folder = checkRunFolder(out ?? freshRunPath(settings.model), existing);
-    return { preset, settings: withPath(settings, settings.data), folder, resumed: null };
+    const profile = profileFile(file, folder);
+    return { preset, settings: withPath(settings, settings.data), folder, profile, resumed: null };
   }
   if (out === undefined) {
     throw new UsageError("--resume: say which run to go on with: --resume DIR.");
@@ -56,6 +61,7 @@ export function openRun(
     preset: resolved.preset,
     settings: withPath(resolved.settings, same ? stored.text.path : data),
     folder,
+    profile: profileFile(file, folder),
     resumed: { config: stored, tokenizer: runFolder(out).tokenizer },
   };
 }

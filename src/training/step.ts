@@ -3,6 +3,8 @@ import { type Batch, IGNORED_TARGET } from "../data/index.js";
 import type { LanguageModel } from "../model/index.js";
 import type { Precision } from "./precision.js";
 
+const { recordFunction } = torch.profiler;
+
 /** A loss or norm that stays on the device until someone asks for its number. */
 export interface StepResult {
   /** Mean loss over the batch, in nats: a scalar of the innermost scope. */
@@ -55,22 +57,27 @@ export function trainStep(
   let total: Tensor | null = null;
   for (const { part, share } of parts(batch, accumulate)) {
     // What the forward pass made and backward does not need is freed before backward takes its memory.
-    const mean = torch.tidy(() =>
-      precision(
-        () =>
-          model.forward(part.x, {
-            previous: part.previous,
-            previousMask: part.previousMask,
-            targets: part.y,
-          }).loss,
+    const mean = recordFunction("forward", () =>
+      torch.tidy(() =>
+        precision(
+          () =>
+            model.forward(part.x, {
+              previous: part.previous,
+              previousMask: part.previousMask,
+              targets: part.y,
+            }).loss,
+        ),
       ),
     );
     const loss = share === null ? mean : mean.mul(share);
-    loss.backward();
+    recordFunction("backward", () => loss.backward());
     const value: Tensor = loss.detach();
     total = total === null ? value : total.add(value);
   }
-  if (clip > 0) return { loss: total!, gradientNorm: optimizer.step({ maxNorm: clip }) };
-  optimizer.step();
-  return { loss: total!, gradientNorm: null };
+  const gradientNorm = recordFunction("optimizer", () => {
+    if (clip > 0) return optimizer.step({ maxNorm: clip });
+    optimizer.step();
+    return null;
+  });
+  return { loss: total!, gradientNorm };
 }
