@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { listCheckpoints } from "../../src/run/checkpoints.js";
 import { readMetrics } from "../../src/run/metrics.js";
+import { readChromeTrace } from "../lib/chrome-trace.js";
 import { fingerprint } from "../training/tiny-run.js";
 import { run, smallText, smallTextFile, start, TINY, temporaryFolder } from "./command.js";
 
@@ -56,6 +57,50 @@ describe("wavegpt train", () => {
       .map(({ event: _, best: __, ...record }) => record);
     expect(metrics).toEqual(readMetrics(join(out, "metrics.jsonl")));
     expect(lines.map(({ event }) => event)).toContain("checkpoint");
+  });
+
+  it("--profile writes a trace, says where it is and how to open it, and what took the time", async () => {
+    const out = newFolder();
+    const { status, stdout, stderr } = await run(training(out, "--steps", "10", "--profile"));
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    const path = join(out, "profile.json");
+    expect(stdout).toContain(
+      `Profile of steps 6 to 8: ${path}\n  Open it at https://ui.perfetto.dev.`,
+    );
+    expect(stdout.match(/^ +\d+\.\d\d ms +\d+\.\d % +\d+ x {2}\S/gm)).toHaveLength(10);
+    expect(readChromeTrace(path).problems).toEqual([]);
+  });
+
+  it("--profile FILE --json tells of the trace in one line, and nothing else on any stream", async () => {
+    const cwd = temporaryFolder();
+    const args = ["--steps", "2", "--profile", "trace.json.gz", "--json"];
+    const { status, stdout, stderr } = await run(training(newFolder(), ...args), { cwd });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    const lines = stdout.trimEnd().split("\n");
+    const events = lines.map((line) => JSON.parse(line));
+    expect(events.at(-1)).toMatchObject({ event: "end" });
+    const [profile, ...more] = events.filter(({ event }) => event === "profile");
+    expect(more).toEqual([]);
+    expect(profile).toMatchObject({ firstStep: 1, lastStep: 2, microseconds: expect.any(Number) });
+    expect(profile.operators[0]).toMatchObject({
+      name: expect.any(String),
+      count: expect.any(Number),
+    });
+    expect(profile.path).toBe(join(realpathSync(cwd), "trace.json.gz"));
+    expect(readChromeTrace(profile.path).problems).toEqual([]);
+  });
+
+  it("--profile goes on without a trace where the disk is too full for one", async () => {
+    const out = newFolder();
+    // The limit on a file's size stands for the disk's: of the run's files, only the trace is larger.
+    const { status, stdout } = await run(training(out, "--steps", "9", "--profile"), {
+      shell: "ulimit -f 400;",
+    });
+    expect(stdout).toMatch(/^No profile was written\. .*only a part of the trace/m);
+    expect(stdout).toMatch(/^Done in /m);
+    expect(status).toBe(0);
+    expect(readdirSync(out).filter((name) => /profile|tmp/.test(name))).toEqual([]);
   });
 
   it("makes a new folder in runs/ where none is given", async () => {

@@ -86,6 +86,16 @@ describe("bad usage ends with status 2 and one line, before libtorch is loaded",
     ["a preset yet to come", ["train", "--preset", "openwebtext"], /not available yet/],
     ["a missing file", ["train", "--config", "/nonexistent.toml"], /there is no such file/],
     ["a run that is not there", ["train", "--resume", "/nonexistent"], /holds no run/],
+    [
+      "a profile that is no trace",
+      ["train", "--profile", "a.txt"],
+      /--profile: .*\.json or .*\.gz/,
+    ],
+    [
+      "a profile in no folder",
+      ["train", "--profile", "/nonexistent/a.json"],
+      /--profile: cannot write into \/nonexistent \(ENOENT\)/,
+    ],
     ["contradictory flags", ["train", "--resume", "--overwrite"], /expected one of them, got both/],
     ["generation from nowhere", ["generate"], /--from <DIR>/],
     [
