@@ -14,6 +14,8 @@ export interface BenchOptions {
   readonly rounds: number | null;
   /** CPU threads of each side in training steps. Operators always get one. */
   readonly threads: number;
+  /** Whether training steps are timed without our kernels, too. */
+  readonly composed: boolean;
   /** Measures only what has this in its name. */
   readonly only: string;
   /** Files of earlier measurements to show instead of measuring, or null. */
@@ -39,6 +41,7 @@ Options
   --threads N   CPU threads of each side in training steps (default: all, ${availableParallelism()} here)
   --only TEXT   measure only this: part of an operator's call ("add"), words of a training's
                 name ("wavegpt", "gpt 50304 bfloat16"), or parts of a kernel's ("mlp float32")
+  --composed    time training steps by libtorch's operators instead of our kernels, too
   --json FILE   write all measurements to FILE
   --help
 `;
@@ -63,6 +66,7 @@ export function readOptions(argv: readonly string[]): BenchOptions | null {
       rounds: { type: "string" },
       threads: { type: "string" },
       only: { type: "string", default: "" },
+      composed: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
@@ -79,6 +83,7 @@ export function readOptions(argv: readonly string[]): BenchOptions | null {
     json: values.json ?? null,
     rounds: positive("rounds", values.rounds),
     threads: positive("threads", values.threads) ?? availableParallelism(),
+    composed: values.composed,
     only: values.only,
     report,
   };

@@ -176,6 +176,18 @@ export const CASES: readonly KernelCase[] = [
       return [relu(linear(normed, weight!, bias!))];
     },
   },
+  {
+    name: "mix",
+    operator: "wavegpt::mix",
+    tensors: {
+      g: activation,
+      h: { shape: [B, 1, C], gradient: true },
+      beta: vector(1),
+    },
+    settings: {},
+    fused: (operator, { g, h, beta }) => one(operator(g, h, beta)),
+    composed: ({ g, h, beta }) => [g!.mul(beta!.neg().add(1)).add(h!.mul(beta!))],
+  },
   adamCase(65, 0),
   adamCase(65, 1),
   adamCase(50_304, 0),

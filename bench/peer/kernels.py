@@ -54,6 +54,10 @@ def wave_layer(settings, x, norm_weight, norm_bias, weight, bias):
     return [F.linear(normed, weight, bias).relu()]
 
 
+def mix(settings, g, h, beta):
+    return [g * (1 - beta) + h * beta]
+
+
 class Adam:
     """torch.optim.AdamW over the tensors named parameterN, with the gradients gradientN."""
 
@@ -85,6 +89,7 @@ WORK = {
         linear_cross_entropy,
         token_position_embedding,
         wave_layer,
+        mix,
     )
 }
 

@@ -2,7 +2,7 @@ import type { BenchOptions } from "../options.js";
 import { takeTurns } from "../pairs/turns.js";
 import { type Best, bestOf } from "./best.js";
 import { type Configuration, configurationsNamed, type Dtype } from "./configurations.js";
-import { type Prepared, prepare, SIDES, type Side, type Versions } from "./sides.js";
+import { type Other, type Prepared, prepare, SIDES, type Side, type Versions } from "./sides.js";
 
 export interface Memory {
   /** After loading the libraries, before there is a model; MiB. */
@@ -80,14 +80,20 @@ interface Started {
 
 async function measureOnce(
   configurations: readonly Configuration[],
-  threads: number,
+  { threads, composed }: BenchOptions,
   extent: Extent,
   rounds: number,
 ): Promise<Started> {
   const prepared = new Map<Dtype, Prepared>();
   try {
     for (const configuration of configurations) {
-      prepared.set(configuration.settings.dtype, await prepare(configuration, threads));
+      const against = SIDES.filter(
+        (side) => side !== "TypeScript" && (composed || side !== "composed"),
+      );
+      prepared.set(
+        configuration.settings.dtype,
+        await prepare(configuration, threads, against as Other[]),
+      );
     }
     const keys: Key[] = [];
     const workers = new Map<Key, NonNullable<ReturnType<Prepared["workers"]["get"]>>>();
@@ -131,7 +137,7 @@ async function measure(
   const rounds = Math.ceil(extent.rounds / extent.starts);
   const started: Started[] = [];
   for (let start = 0; start < extent.starts; start++) {
-    started.push(await measureOnce(configurations, options.threads, extent, rounds));
+    started.push(await measureOnce(configurations, options, extent, rounds));
   }
   const [{ prepared, stepsPerRound }] = started as [Started];
   const entrants: Entrant[] = [];

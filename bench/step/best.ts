@@ -1,9 +1,7 @@
 import { ratiosOf, type Spread, spreadOf } from "../pairs/spread.js";
 import type { Entrant } from "./bench.js";
 import type { Dtype } from "./configurations.js";
-import type { Side } from "./sides.js";
-
-type Other = Exclude<Side, "TypeScript">;
+import type { Other, Side } from "./sides.js";
 
 /** Our fastest precision against another side's fastest. */
 export interface BestAgainst {

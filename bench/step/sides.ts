@@ -6,9 +6,10 @@ import { Random } from "../../src/data/random.js";
 import { Worker } from "../pairs/worker.js";
 import type { Configuration } from "./configurations.js";
 
-/** What a training step is timed on. */
-export const SIDES = ["TypeScript", "PyTorch eager", "torch.compile"] as const;
+/** What a training step is timed on; `composed` is ours without our kernels, by libtorch's operators. */
+export const SIDES = ["TypeScript", "composed", "PyTorch eager", "torch.compile"] as const;
 export type Side = (typeof SIDES)[number];
+export type Other = Exclude<Side, "TypeScript">;
 
 /** As many tokens as four fifths of Tiny Shakespeare. Which ones makes no difference to the time. */
 const TOKENS = 892_315;
@@ -73,7 +74,7 @@ export function writeTokens(file: string, vocabulary: number): void {
 export async function prepare(
   { name, vocabulary, settings }: Configuration,
   threads: number,
-  against: readonly Exclude<Side, "TypeScript">[] = ["PyTorch eager", "torch.compile"],
+  against: readonly Other[],
   extraEnvironment: Readonly<Record<string, string>> = {},
 ): Promise<Prepared> {
   const folder = mkdtempSync(path.join(tmpdir(), "wavegpt-bench-"));
@@ -109,7 +110,13 @@ export async function prepare(
     };
     let versions: Versions | null = null;
     let difference = 0;
-    for (const side of against) {
+    const startOther = async (side: Other): Promise<Pick<Our, "threads" | "parameters">> => {
+      if (side === "composed") {
+        const worker = Worker.node(side, "step/worker.js", environment);
+        workers.set(side, worker);
+        const composed = { ...settings, kernels: "composed" };
+        return worker.ask<Our>("prepare", { ...given, vocabulary, settings: composed });
+      }
       const worker = Worker.python(side, "step.py", environment);
       workers.set(side, worker);
       const their = await worker.ask<Their>("prepare", {
@@ -118,12 +125,17 @@ export async function prepare(
         config: our.config,
         compiled: side === "torch.compile",
       });
+      versions = { libtorch: our.libtorch, torch: their.torch, python: their.python };
+      return their;
+    };
+    for (const side of against) {
+      const their = await startOther(side);
+      const worker = workers.get(side)!;
       if (their.threads !== our.threads || their.parameters !== our.parameters) {
         throw new Error(
           `${name}: expected ${our.threads} threads and ${our.parameters} parameters as in TypeScript, ${side} has ${their.threads} and ${their.parameters}`,
         );
       }
-      versions = { libtorch: our.libtorch, torch: their.torch, python: their.python };
       try {
         losses[side] = await worker.ask<number[]>("check", { batches });
       } catch (error) {
