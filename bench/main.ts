@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { describeMachine, machine } from "./machine.js";
 import { type BenchOptions, PARTS, readOptions, USAGE } from "./options.js";
 import { MEASURED } from "./parts.js";
-import { formatSaved } from "./report.js";
+import { fillFile, formatSaved } from "./report.js";
 
 async function bench(options: BenchOptions): Promise<void> {
   const own = machine();
@@ -26,5 +26,6 @@ try {
   process.exit(2);
 }
 if (options === null) process.stdout.write(USAGE);
+else if (options.report !== null && options.into !== null) fillFile(options.into, options.report);
 else if (options.report !== null) console.log(formatSaved(options.report));
 else await bench(options);

@@ -20,10 +20,12 @@ export interface BenchOptions {
   readonly only: string;
   /** Files of earlier measurements to show instead of measuring, or null. */
   readonly report: readonly string[] | null;
+  /** A Markdown page whose tables are to be made anew of those files, or null. */
+  readonly into: string | null;
 }
 
 export const USAGE = `Usage: npm run bench [-- PART...] [OPTIONS]
-       npm run bench -- report FILE...
+       npm run bench -- report FILE... [--into PAGE]
 
 Parts (default: overhead step)
   overhead      one operator on 4x4 tensors, against PyTorch from Python, one thread each
@@ -33,7 +35,9 @@ Parts (default: overhead step)
   scaling       how our step's time grows with threads, batch, block size and layers
   profile       where a training step spends its time, by libtorch call and by perf; for the
                 share outside libtorch and our kernels: npm run build:binding -- --symbols
-  report        shows what --json wrote; of several files, their profiles beside each other
+  report        shows what --json wrote; of several files, their profiles beside each other.
+                --into PAGE: puts the tables between a page's markers instead, e.g. into
+                docs/performance.md, whose profiles are of the first file and the last
 
 Options
   --quick       few and short rounds, to see that everything runs
@@ -66,6 +70,7 @@ export function readOptions(argv: readonly string[]): BenchOptions | null {
       rounds: { type: "string" },
       threads: { type: "string" },
       only: { type: "string", default: "" },
+      into: { type: "string" },
       composed: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -73,6 +78,9 @@ export function readOptions(argv: readonly string[]): BenchOptions | null {
   if (values.help) return null;
   const report = positionals[0] === "report" ? positionals.slice(1) : null;
   const parts = report === null ? positionals : [];
+  if (values.into !== undefined && (report === null || report.length === 0)) {
+    throw new Error("--into: expected report and the name of at least one file before it");
+  }
   const unknown = parts.find((part) => !(PARTS as readonly string[]).includes(part));
   if (unknown !== undefined) {
     throw new Error(`expected a part among ${PARTS.join(", ")}, got ${unknown}`);
@@ -86,5 +94,6 @@ export function readOptions(argv: readonly string[]): BenchOptions | null {
     composed: values.composed,
     only: values.only,
     report,
+    into: values.into ?? null,
   };
 }

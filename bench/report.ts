@@ -1,10 +1,16 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import type { KernelReport } from "./kernels/bench.js";
+import { kernelTable } from "./kernels/format.js";
 import { describeMachine, type Machine } from "./machine.js";
 import { PARTS, type Part } from "./options.js";
 import { MEASURED } from "./parts.js";
-import type { ProfileReport } from "./profile/bench.js";
-import { workTable } from "./profile/format.js";
+import type { ProfileReport, ProfileResult } from "./profile/bench.js";
+import { outsideTable, workTable } from "./profile/format.js";
 import type { Sampled } from "./profile/sampled.js";
+import type { ScalingReport } from "./scaling/bench.js";
+import { sizesTable, threadsTable } from "./scaling/format.js";
+import type { StepReport } from "./step/bench.js";
+import { bestTable, stepTable } from "./step/format.js";
 
 /** What `--json FILE` writes. */
 export interface Saved extends Partial<Record<Part, unknown>> {
@@ -46,4 +52,70 @@ export function formatSaved(files: readonly string[]): string {
       only[name] === undefined ? [] : [`${MEASURED[name].format(only[name])}\n`],
     ),
   ].join("\n");
+}
+
+/** What each part is in the newest of the files that has it. */
+interface Newest {
+  readonly step?: StepReport;
+  readonly kernels?: KernelReport;
+  readonly scaling?: ScalingReport;
+  readonly profile?: ProfileReport;
+  /** The profile of the first file that has one, where there are several. */
+  readonly before?: ProfileReport;
+}
+
+function beforeAndAfter(before: ProfileResult, after: ProfileResult): string {
+  const columns = [
+    ["before", before.sampled.TypeScript],
+    ["after", after.sampled.TypeScript],
+    ["PyTorch eager", after.sampled["PyTorch eager"]],
+  ] as const;
+  return workTable(
+    new Map(columns.filter((column): column is [(typeof column)[0], Sampled] => column[1] != null)),
+  );
+}
+
+/** A table by its name in a marker, or null where nothing was measured for it. */
+function tableNamed(name: string, { step, kernels, scaling, profile, before }: Newest) {
+  const [kind, ...words] = name.split(" ");
+  switch (kind) {
+    case "step":
+      return step === undefined ? null : stepTable(step.results);
+    case "best":
+      return step === undefined ? null : bestTable(step.results);
+    case "kernels":
+      return kernels === undefined ? null : kernelTable(kernels);
+    case "threads":
+      return scaling === undefined ? null : threadsTable(scaling);
+    case "sizes":
+      return scaling === undefined ? null : sizesTable(scaling);
+    case "outside":
+      return profile === undefined ? null : outsideTable(profile.results);
+    case "profile": {
+      const of = (report: ProfileReport | undefined) =>
+        report?.results.find((result) => result.name === words.join(" "));
+      const [first, last] = [of(before), of(profile)];
+      return first === undefined || last === undefined ? null : beforeAndAfter(first, last);
+    }
+    default:
+      throw new Error(`there is no table ${name}`);
+  }
+}
+
+const MARKED = /(<!-- bench: (.+?) -->\n)[\s\S]*?(\n<!-- end -->)/g;
+
+/** A page with the tables between its markers made anew; those that were not measured stay. */
+export function fillPage(page: string, saved: readonly Saved[]): string {
+  const profiles = saved.filter((one) => one.profile !== undefined);
+  const newest = Object.assign({}, ...saved) as Newest;
+  const all = profiles.length > 1 ? { ...newest, before: profiles[0]!.profile } : newest;
+  return page.replace(MARKED, (found, start: string, name: string, end: string) => {
+    const made = tableNamed(name, all as Newest);
+    return made === null ? found : `${start}${made}${end}`;
+  });
+}
+
+/** Puts the tables of files, the oldest first, into a page. */
+export function fillFile(file: string, files: readonly string[]): void {
+  writeFileSync(file, fillPage(readFileSync(file, "utf8"), files.map(read)));
 }

@@ -4,7 +4,7 @@ import { FORMS, type KernelReport } from "./bench.js";
 
 const TITLES = { fused: "ours ms", composed: "composed ms", "PyTorch eager": "eager ms" } as const;
 
-export function formatKernels({ threads, rounds, versions, results }: KernelReport): string {
+export function kernelTable({ results }: KernelReport): string {
   const rows = results.map(({ name, dtype, milliseconds }) => {
     const ours = milliseconds.fused;
     const ratio = (theirs: readonly number[] | undefined) =>
@@ -19,9 +19,17 @@ export function formatKernels({ threads, rounds, versions, results }: KernelRepo
       ratio(milliseconds["PyTorch eager"]),
     ];
   });
+  return table(
+    ["case", ...FORMS.map((form) => TITLES[form]), "ours / composed", "ours / eager"],
+    rows,
+  );
+}
+
+export function formatKernels(report: KernelReport): string {
+  const { threads, rounds, versions } = report;
   return [
     `## What each kernel takes\n`,
     `Forward and backward at the preset's sizes, ${threads} threads, ${rounds} rounds in turns; libtorch ${versions.libtorch} in all, Python ${versions.python}. Composed: the same by libtorch's operators, in the same process as ours. Milliseconds (median); ratios: ours as a share, median (quartiles).\n`,
-    table(["case", ...FORMS.map((form) => TITLES[form]), "ours / composed", "ours / eager"], rows),
+    kernelTable(report),
   ].join("\n");
 }

@@ -83,6 +83,39 @@ function ownerTable(columns: ReadonlyMap<string, Sampled>): string {
   );
 }
 
+/** What JavaScript, Node-API and the dispatch take of our steps. */
+export function outsideTable(results: readonly ProfileResult[]): string {
+  const rows = results.flatMap(({ name, sampled: { TypeScript: ours } }) => {
+    if (ours === undefined) return [];
+    const { step, mainThread, outside, outsideAtMost, nameless } = ours;
+    const own = (owner: "JavaScript and Node" | "binding") => (mainThread[owner] ?? 0).toFixed(2);
+    const reached = outside < GOAL ? "reached" : "not reached";
+    return [
+      [
+        name,
+        step.toFixed(1),
+        own("JavaScript and Node"),
+        nameless ? "no symbols" : own("binding"),
+        percent(outside),
+        percent(outsideAtMost),
+        `${reached} (${percent(GOAL)})`,
+      ],
+    ];
+  });
+  return table(
+    [
+      "training",
+      "ms/step",
+      "JavaScript, Node ms",
+      "binding ms",
+      "outside",
+      "with the C library",
+      "goal",
+    ],
+    rows,
+  );
+}
+
 function formatOne(result: ProfileResult): string {
   const { name, milliseconds, nativeMilliseconds, uses, sampled, withoutSamples } = result;
   const calls = uses.reduce((sum, use) => sum + use.calls, 0);

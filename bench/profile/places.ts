@@ -63,14 +63,22 @@ const WORK: readonly (readonly [RegExp, string])[] = [
 
 const MALLOC = /malloc|free|calloc|consolidate|unlink_chunk|tcache|memalign|sysmalloc|systrim/;
 
-/** The name of one of our kernels: what comes after the namespace, without the anonymous parts. */
-function kernelName(symbol: string): string {
-  const plain = symbol.replaceAll("(anonymous namespace)::", "");
-  const found = /wavegpt::kernels::((?:\w+::)*\w+)/.exec(plain);
-  if (found !== null) return found[1]!.replace(/^(DEFAULT|AVX2|AVX512|cpu)::/g, "");
-  // Mangled: the last names with their lengths.
-  const names = [...plain.matchAll(/\d+([a-z]\w*?)(?=\d|E|I)/g)].map(([, name]) => name);
-  return names.at(-1) ?? "unnamed";
+/** Our kernels by what their functions, classes and arguments are called; the first that fits. */
+const KERNELS: readonly (readonly [RegExp, string])[] = [
+  [/attention|(For|Back)wardPass/i, "attention"],
+  [/cross_?entropy|Computation</i, "linear_cross_entropy"],
+  [/wave_?layer/i, "wave_layer"],
+  [/mlp/i, "mlp"],
+  [/embedding/i, "token_position_embedding"],
+  [/adam|update_all|sum_of_squares|gradient_norm/i, "adamw_"],
+  [/mix/i, "mix"],
+  [/add_?dropout|layer_?norm|normalize_row|(For|Back)ward<.*, \d+l>/i, "add_dropout_layer_norm"],
+  [/dropout|philox/i, "dropout"],
+  [/linear|gelu|dense/i, "linear"],
+];
+
+function kernelOf(symbol: string): string {
+  return KERNELS.find(([pattern]) => pattern.test(symbol))?.[1] ?? "shared by several";
 }
 
 /** What a row of the profile says for a place. */
@@ -78,7 +86,7 @@ export function workOf(frame: Frame): string {
   const { library, symbol } = frame;
   switch (ownerOf(frame)) {
     case "kernels":
-      return `wavegpt::kernels ${kernelName(symbol!)}`;
+      return `wavegpt::${kernelOf(symbol!)}`;
     case "binding":
       return "the binding";
     case "JavaScript and Node":

@@ -10,53 +10,58 @@ const APART = 0.1;
 const apart = ({ sizes }: DimensionResult) =>
   Math.max(...sizes.map(({ overLine }) => Math.abs(overLine - 1)));
 
-export function formatScaling({ threads, results }: ScalingReport): string {
-  const parts = [
-    `## How a step's time grows\n`,
-    `Our own side alone, ${threads} threads, ${results[0]!.rounds} rounds in turns; median (quartiles) in ms.\n`,
-  ];
-  const faster = results.flatMap(({ name, threads: one }) => {
-    if (one === null) return [];
-    const { median } = one.faster;
-    const goal =
-      one.threads === 2 ? `${median >= FASTER ? "reached" : "not reached"} (${FASTER})` : "";
+export function threadsTable({ results }: ScalingReport): string | null {
+  const rows = results.flatMap(({ name, threads }) => {
+    if (threads === null) return [];
+    const { one, all, faster, threads: count } = threads;
+    const reached = faster.median >= FASTER ? "reached" : "not reached";
     return [
       [
         name,
-        formatSpread(spreadOf(one.one), 1),
-        formatSpread(spreadOf(one.all), 1),
-        formatSpread(one.faster, 2),
-        goal,
+        String(count),
+        formatSpread(spreadOf(one), 1),
+        formatSpread(spreadOf(all), 1),
+        formatSpread(faster, 2),
+        count === 2 ? `${reached} (${FASTER})` : "",
       ],
     ];
   });
-  if (faster.length > 0) {
-    parts.push(
-      table(["training", "1 thread", `${threads} threads`, "times faster", "goal"], faster),
-    );
-    parts.push("");
-  }
+  if (rows.length === 0) return null;
+  return table(["training", "threads", "with 1", "with all", "times faster", "goal"], rows);
+}
+
+export function sizesTable({ results }: ScalingReport): string {
   const rows = results.flatMap(({ name, dimensions }) =>
     dimensions.flatMap((dimension) =>
       dimension.sizes.map(({ size, milliseconds, overLine }, at) => {
         const first = at === 0;
         const { fixed, each } = dimension.line;
+        const reached = apart(dimension) <= APART ? "reached" : "not reached";
         return [
           first ? `${name}, ${dimension.name}` : "",
           String(size),
           formatSpread(spreadOf(milliseconds), 1),
           (fixed + each * size).toFixed(1),
           overLine.toFixed(3),
-          first
-            ? `${apart(dimension) <= APART ? "reached" : "not reached"} (within ${100 * APART} %)`
-            : "",
+          first ? `${reached} (within ${100 * APART} %)` : "",
         ];
       }),
     ),
   );
-  parts.push(
-    "The line is the one with the least relative distances (time = fixed + each x size):\n",
-    table(["training, what grows", "size", "ms/step", "line", "measured / line", "goal"], rows),
+  return table(
+    ["training, what grows", "size", "ms/step", "line", "measured / line", "goal"],
+    rows,
   );
-  return parts.join("\n");
+}
+
+export function formatScaling(report: ScalingReport): string {
+  const { threads, results } = report;
+  const byThreads = threadsTable(report);
+  return [
+    `## How a step's time grows\n`,
+    `Our own side alone, ${threads} threads, ${results[0]!.rounds} rounds in turns; median (quartiles) in ms.\n`,
+    ...(byThreads === null ? [] : [byThreads, ""]),
+    "The line is the one with the least relative distances (time = fixed + each x size):\n",
+    sizesTable(report),
+  ].join("\n");
 }

@@ -42,6 +42,21 @@ function bestRowsOf({ name, best }: StepResult): string[][] {
   ]);
 }
 
+export function stepTable(results: readonly StepResult[]): string {
+  return table(
+    ["training", "side", "ms/step", "tokens/s", "TypeScript / side", "peak MiB", "libraries MiB"],
+    results.flatMap(rowsOf),
+  );
+}
+
+/** The fastest precision of each side against ours. */
+export function bestTable(results: readonly StepResult[]): string {
+  return table(
+    ["model", "best of each", "time", "by round", "goal", "peak", "above libraries", "goal"],
+    results.flatMap(bestRowsOf),
+  );
+}
+
 export function formatSteps({ threads, versions, results }: StepReport): string {
   const differences = results.flatMap(({ name, difference }) =>
     DTYPES.flatMap((dtype) =>
@@ -60,15 +75,9 @@ export function formatSteps({ threads, versions, results }: StepReport): string 
     `All sides on ${threads} threads (OMP_WAIT_POLICY ${process.env.OMP_WAIT_POLICY ?? "not set"}), libtorch ${versions.libtorch} in both, Python ${versions.python}. In turns: ${extents.join("; ")}.`,
     `Checked first: from the same weights, without dropout, all sides have the same losses over 5 steps (largest difference: ${differences.join(", ")}; allowed ${TOLERANCE.float32} in float32, ${TOLERANCE.bfloat16} in bfloat16).`,
     `Median (quartiles); ratio: TypeScript's time as a share of the side's, by round. Memory: peak while training, and with nothing but the libraries loaded.\n`,
-    table(
-      ["training", "side", "ms/step", "tokens/s", "TypeScript / side", "peak MiB", "libraries MiB"],
-      results.flatMap(rowsOf),
-    ),
+    stepTable(results),
     "",
     `The best setting of each side (the precision with the shortest median step). Time: ratio of the medians, and median (quartiles) of the rounds' ratios. Memory: ratio of the peaks, and of what they are above the libraries alone.\n`,
-    table(
-      ["model", "best of each", "time", "by round", "goal", "peak", "above libraries", "goal"],
-      results.flatMap(bestRowsOf),
-    ),
+    bestTable(results),
   ].join("\n");
 }

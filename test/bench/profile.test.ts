@@ -53,7 +53,7 @@ describe("what perf saw", () => {
       milliseconds: 0.1875,
       kernel: 0,
     });
-    const own = sampled.works.find(({ work }) => work === "wavegpt::kernels sum_rows");
+    const own = sampled.works.find(({ work }) => work === "wavegpt::shared by several");
     expect(own).toMatchObject({ milliseconds: 0.125, kernel: 0.125 });
     expect(sampled.nameless).toBe(false);
   });
@@ -97,6 +97,10 @@ describe("a place", () => {
     expect(work("libtorch_cpu.so", "mkl_blas_def_sgemm_kernel_0_zen")).toBe(
       "matrix products (MKL)",
     );
+    const backward = "wavegpt::kernels::(anonymous namespace)::AVX512::backward";
+    expect(
+      work("wavegpt_torch.so", `${backward}(wavegpt::kernels::AttentionBackward const&)`),
+    ).toBe("wavegpt::attention");
     expect(work("libgomp.so.1", null)).toBe("threads waiting for each other");
     expect(work("libc.so.6", "_int_malloc")).toBe("malloc and free");
     expect(work("libtorch_cpu.so", "torch::autograd::Engine::evaluate_function")).toBe(

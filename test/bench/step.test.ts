@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { fillPage, type Saved } from "../../bench/report.js";
 import { lineThrough } from "../../bench/scaling/line.js";
 import type { Entrant } from "../../bench/step/bench.js";
 import { bestOf } from "../../bench/step/best.js";
@@ -72,4 +73,36 @@ it("names trainings by model, vocabulary and precision", () => {
   expect(() => configurationsNamed("gpt2")).toThrow(
     "expected words of a name among gpt 65 float32",
   );
+});
+
+describe("a page's tables", () => {
+  const page =
+    "a\n<!-- bench: outside -->\nold\n<!-- end -->\nb\n<!-- bench: step -->\nkept\n<!-- end -->\n";
+  const sampled = {
+    step: 30,
+    mainThread: { "JavaScript and Node": 0.5, binding: 0.1, kernels: 29.4 },
+    outside: 0.02,
+    outsideAtMost: 0.025,
+    works: [],
+    symbols: [],
+    nameless: false,
+  };
+  const profile = {
+    threads: 2,
+    results: [{ name: "gpt 65 float32", sampled: { TypeScript: sampled } }],
+  };
+  const saved = { profile } as unknown as Saved;
+
+  it("are made anew where they were measured, and stay where not", () => {
+    const filled = fillPage(page, [saved]);
+    expect(filled).toMatch(/^a\n<!-- bench: outside -->\n\| training/);
+    expect(filled).toMatch(/\| +2\.0 % \|/);
+    expect(filled).not.toContain("old");
+    expect(filled).toContain("b\n<!-- bench: step -->\nkept\n<!-- end -->\n");
+    expect(fillPage(filled, [saved])).toBe(filled);
+  });
+
+  it("have names that are known", () => {
+    expect(() => fillPage(page.replace("outside", "inside"), [saved])).toThrow("no table inside");
+  });
 });
