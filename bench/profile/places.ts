@@ -63,12 +63,13 @@ const WORK: readonly (readonly [RegExp, string])[] = [
 
 const MALLOC = /malloc|free|calloc|consolidate|unlink_chunk|tcache|memalign|sysmalloc|systrim/;
 
-/** Our kernels by what their functions, classes and arguments are called; the first that fits. */
+/** Our kernels by what their functions, classes, types and arguments are called; the first that fits. */
 const KERNELS: readonly (readonly [RegExp, string])[] = [
   [/attention|(For|Back)wardPass/i, "attention"],
   [/cross_?entropy|Computation</i, "linear_cross_entropy"],
   [/wave_?layer/i, "wave_layer"],
-  [/mlp/i, "mlp"],
+  [/Backward<[^,<>]+, [^,<>]+>::/, "wave_layer"],
+  [/mlp|Backward<[^,<>]+>::/i, "mlp"],
   [/embedding/i, "token_position_embedding"],
   [/adam|update_all|sum_of_squares|gradient_norm/i, "adamw_"],
   [/mix/i, "mix"],
