@@ -7,6 +7,7 @@ export { Dropout } from "./dropout.js";
 export { Embedding, type EmbeddingOptions } from "./embedding.js";
 export type { FactoryOptions } from "./factory.js";
 export * as functional from "./functional.js";
+export * as fused from "./fused.js";
 export * as init from "./init.js";
 export { Linear, type LinearOptions } from "./linear.js";
 export { Module, type UnaryModule } from "./module.js";

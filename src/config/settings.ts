@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { BLOCK_FORMS, DEFAULT_BLOCK, WAVENET_MODES } from "../model/config.js";
+import { BLOCK_FORMS, DEFAULT_BLOCK, KERNELS, WAVENET_MODES } from "../model/config.js";
 
 /** The headings under which `--help` lists the settings. */
 export type SettingGroup = "Model" | "Data" | "Training" | "Learning rate" | "Reports" | "Machine";
@@ -253,6 +253,11 @@ export const settingsSchema = z.strictObject({
     z.enum(["float32", "bfloat16"]).default("float32"),
     "Machine",
     "What to compute in; with bfloat16, weights stay float32",
+  ),
+  kernels: describe(
+    z.enum(KERNELS).default("fused"),
+    "Machine",
+    "By what to compute: this package's fused kernels, or PyTorch's layers one by one",
   ),
   threads: describe(
     z.int().min(0).default(0),

@@ -1,6 +1,8 @@
 import { nn, type Tensor } from "../../lib/index.js";
+import type { GPTConfig, Kernels } from "./config.js";
 
 const { linear, scaledDotProductAttention } = nn.functional;
+const { fused } = nn;
 
 /**
  * Self-attention in which position t sees positions up to t. It has the parameters, names and numbers
@@ -8,12 +10,37 @@ const { linear, scaledDotProductAttention } = nn.functional;
  * throughout, which saves two copies.
  */
 export class CausalSelfAttention extends nn.MultiheadAttention {
-  constructor(nEmbd: number, nHeads: number, dropout: number, factory: nn.FactoryOptions) {
+  readonly #kernels: Kernels;
+
+  constructor(
+    {
+      nEmbd,
+      nHeads,
+      dropout,
+      kernels,
+    }: Pick<GPTConfig, "nEmbd" | "nHeads" | "dropout" | "kernels">,
+    factory: nn.FactoryOptions,
+  ) {
     super(nEmbd, nHeads, { dropout, batchFirst: true, ...factory });
+    this.#kernels = kernels;
   }
 
   /** @param x - (B, T, C) @returns (B, T, C) */
   attend(x: Tensor): Tensor {
+    return this.#kernels === "fused" ? this.#fused(x) : this.#composed(x);
+  }
+
+  #fused(x: Tensor): Tensor {
+    const { dropout: p, training } = this;
+    const inProjection = { weight: this.in_proj_weight!, bias: this.in_proj_bias };
+    const mixed = fused.causalAttention(fused.linear(x, inProjection), this.numHeads, {
+      p,
+      training,
+    });
+    return fused.linear(mixed, this.out_proj);
+  }
+
+  #composed(x: Tensor): Tensor {
     const [b, t, c] = x.shape as [number, number, number];
     const [q, k, v] = linear(x, this.in_proj_weight!, this.in_proj_bias)
       .view(b, t, 3, this.numHeads, c / this.numHeads)

@@ -15,6 +15,15 @@ export const BLOCK_FORMS: readonly BlockForm[] = ["reference", "pre-norm"];
 export const DEFAULT_BLOCK: BlockForm = "pre-norm";
 
 /**
+ * By what a model computes. `"fused"`: this package's own operators (`nn.fused`), the fast ones.
+ * `"composed"`: PyTorch's layers one by one, of which the same seed gives PyTorch's own numbers, dropout
+ * included. The weights are the same, and either may go on where the other stopped.
+ */
+export type Kernels = "fused" | "composed";
+
+export const KERNELS: readonly Kernels[] = ["fused", "composed"];
+
+/**
  * What the WaveNet reads. `"previous"`: the tokens before the block. `"leaky-reference"`: the block
  * itself, as the reference's code does, so that every position sees the tokens it must predict; it is
  * here only to show that the leak test finds a leak.
@@ -46,6 +55,8 @@ export interface GPTConfig {
   readonly dropout: number;
   /** Default {@link DEFAULT_BLOCK}. */
   readonly block: BlockForm;
+  /** Default `"fused"`. No part of what is saved with the weights. */
+  readonly kernels: Kernels;
 }
 
 export interface WaveGPTConfig extends GPTConfig {
@@ -71,6 +82,7 @@ const GPT_FIELDS = [
   "blockSize",
   "dropout",
   "block",
+  "kernels",
 ] as const;
 
 /** As many WaveNet layers as it takes to merge a whole block into one position, at most the reference's 3. */
@@ -95,6 +107,7 @@ export function resolveGPTConfig(options: GPTOptions): GPTConfig {
     blockSize: options.blockSize ?? 64,
     dropout: options.dropout ?? 0.2,
     block: options.block ?? DEFAULT_BLOCK,
+    kernels: options.kernels ?? "fused",
   };
   for (const field of ["vocabSize", "nEmbd", "nHeads", "nLayers", "blockSize"] as const) {
     requireCount(field, config[field], 1);
@@ -106,12 +119,15 @@ export function resolveGPTConfig(options: GPTOptions): GPTConfig {
       `${config.nEmbd}`,
     );
   }
-  const { dropout, block } = config;
+  const { dropout, block, kernels } = config;
   if (typeof dropout !== "number" || !(dropout >= 0 && dropout < 1)) {
     throw invalid("dropout", "must be a number from 0 to below 1", show(dropout));
   }
   if (!BLOCK_FORMS.includes(block)) {
     throw invalid("block", `must be one of ${BLOCK_FORMS.map(show).join(", ")}`, show(block));
+  }
+  if (!KERNELS.includes(kernels)) {
+    throw invalid("kernels", `must be one of ${KERNELS.map(show).join(", ")}`, show(kernels));
   }
   return config;
 }

@@ -1,19 +1,25 @@
 import { nn, type Tensor } from "../../lib/index.js";
 import { CausalSelfAttention } from "./attention.js";
-import type { BlockForm, GPTConfig } from "./config.js";
+import type { BlockForm, GPTConfig, Kernels } from "./config.js";
+
+const { fused } = nn;
 
 /** Two linear layers with a GELU between them, four times as wide inside, and dropout. */
 export class FeedForward extends nn.Module {
   readonly net: nn.Sequential;
+  readonly #first: nn.Linear;
+  readonly #second: nn.Linear;
 
   constructor(nEmbd: number, dropout: number, factory: nn.FactoryOptions = {}) {
     super();
-    this.net = new nn.Sequential(
-      new nn.Linear(nEmbd, 4 * nEmbd, factory),
-      new nn.GELU(),
-      new nn.Linear(4 * nEmbd, nEmbd, factory),
-      new nn.Dropout(dropout),
-    );
+    this.#first = new nn.Linear(nEmbd, 4 * nEmbd, factory);
+    this.#second = new nn.Linear(4 * nEmbd, nEmbd, factory);
+    this.net = new nn.Sequential(this.#first, new nn.GELU(), this.#second, new nn.Dropout(dropout));
+  }
+
+  /** All but the dropout, in one operator. */
+  fusedWithoutDropout(x: Tensor): Tensor {
+    return fused.mlp(x, this.#first, this.#second);
   }
 
   forward(x: Tensor): Tensor {
@@ -29,23 +35,28 @@ export class Decoder extends nn.Module {
   readonly ln2: nn.LayerNorm;
   readonly dropout: nn.Dropout;
   readonly block: BlockForm;
+  readonly kernels: Kernels;
 
   constructor(
-    config: Pick<GPTConfig, "nEmbd" | "nHeads" | "dropout" | "block">,
+    config: Pick<GPTConfig, "nEmbd" | "nHeads" | "dropout" | "block" | "kernels">,
     factory: nn.FactoryOptions = {},
   ) {
     super();
-    const { nEmbd, nHeads, dropout, block } = config;
-    this.mha = new CausalSelfAttention(nEmbd, nHeads, dropout, factory);
+    const { nEmbd, dropout, block, kernels } = config;
+    this.mha = new CausalSelfAttention(config, factory);
     this.ffn = new FeedForward(nEmbd, dropout, factory);
     this.ln1 = new nn.LayerNorm(nEmbd, factory);
     this.ln2 = new nn.LayerNorm(nEmbd, factory);
     this.dropout = new nn.Dropout(dropout);
     this.block = block;
+    this.kernels = kernels;
   }
 
   /** @param x - (B, T, C) @returns (B, T, C) */
   forward(x: Tensor): Tensor {
+    if (this.kernels === "fused") {
+      return this.block === "reference" ? this.#fusedReference(x) : this.#fusedPreNorm(x);
+    }
     return this.block === "reference" ? this.#reference(x) : this.#preNorm(x);
   }
 
@@ -58,5 +69,20 @@ export class Decoder extends nn.Module {
   #preNorm(x: Tensor): Tensor {
     const mixed = x.add(this.dropout.forward(this.mha.attend(this.ln1.forward(x))));
     return mixed.add(this.ffn.forward(this.ln2.forward(mixed)));
+  }
+
+  #fusedReference(x: Tensor): Tensor {
+    const attended = this.ln1.forward(x);
+    const mixed = this.ln2.forward(attended.add(this.mha.attend(attended)));
+    const { training } = this;
+    const fed = this.ffn.fusedWithoutDropout(mixed);
+    return this.dropout.forward(fused.addDropout(mixed, fed, { p: this.dropout.p, training }));
+  }
+
+  #fusedPreNorm(x: Tensor): Tensor {
+    const dropout = { p: this.dropout.p, training: this.training };
+    const attended = this.mha.attend(fused.layerNorm(x, this.ln1));
+    const [mixed, normed] = fused.addDropoutLayerNorm(x, attended, this.ln2, dropout);
+    return fused.addDropout(mixed, this.ffn.fusedWithoutDropout(normed), dropout);
   }
 }

@@ -4,6 +4,8 @@ import type { GPTConfig } from "./config.js";
 import { Decoder } from "./decoder.js";
 import { exportReferenceState, loadReferenceState } from "./reference.js";
 
+const { fused } = nn;
+
 export interface ForwardOptions {
   /**
    * The tokens right before each row of `x`: (B, P) int64, P from 1 to the block size. Without it the
@@ -22,7 +24,10 @@ export interface ForwardOptions {
 }
 
 export interface ForwardResult {
-  /** (B, T, V), or (B, 1, V) with `lastOnly`. */
+  /**
+   * (B, T, V), or (B, 1, V) with `lastOnly`. Where fused kernels computed a loss, which takes no logits, they are
+   * computed when first read: in the scope that is open then, from a hidden state of the scope of `forward`.
+   */
   readonly logits: Tensor;
   /** With targets, the mean cross-entropy over those counted, in nats; else null. */
   readonly loss: Tensor | null;
@@ -68,12 +73,27 @@ export abstract class LanguageModelBase extends nn.Module {
     }
     let hidden = this.hidden(this.embed(x, 0), options);
     if (lastOnly) hidden = hidden.narrow(1, length - 1, 1);
+    if (this.config.kernels === "fused") return this.#fusedResult(hidden, targets);
     const logits = this.linear.forward(this.ln.forward(hidden));
     const loss =
       targets === null
         ? null
         : nn.functional.crossEntropy(logits.flatten(0, 1), targets.reshape([-1]));
     return { logits, loss };
+  }
+
+  #fusedResult(hidden: Tensor, targets: Tensor | null): ForwardResult {
+    const normed = fused.layerNorm(hidden, this.ln);
+    if (targets === null) return { logits: fused.linear(normed, this.linear), loss: null };
+    const { linear } = this;
+    let logits: Tensor | null = null;
+    return {
+      get logits() {
+        logits ??= fused.linear(normed, linear);
+        return logits;
+      },
+      loss: fused.linearCrossEntropy(normed, linear, targets),
+    };
   }
 
   /**
@@ -92,6 +112,10 @@ export abstract class LanguageModelBase extends nn.Module {
 
   /** Tokens and their positions, of which the first is `position`: (B, L) to (B, L, C). */
   protected embed(tokens: Tensor, position: number): Tensor {
+    if (this.config.kernels === "fused") {
+      const { token_emb, pos_emb } = this;
+      return fused.tokenPositionEmbedding(tokens, token_emb.weight, pos_emb.weight, position);
+    }
     const positions = this.pos_emb.weight.narrow(0, position, tokens.shape[1]!);
     return this.token_emb.forward(tokens).add(positions);
   }

@@ -31,7 +31,13 @@ export class WaveGPT extends LanguageModelBase {
     this.token_emb = new nn.Embedding(config.vocabSize, config.nEmbd, factory);
     this.pos_emb = new nn.Embedding(config.blockSize, config.nEmbd, factory);
     this.decoders = makeDecoders(config, factory);
-    this.wavenet = new WaveNet(config.blockSize, config.nEmbd, config.wavenet, factory);
+    this.wavenet = new WaveNet(
+      config.blockSize,
+      config.nEmbd,
+      config.wavenet,
+      config.kernels,
+      factory,
+    );
     this.beta = new nn.Parameter(torch.zeros([1], factory));
     this.ln = new nn.LayerNorm(config.nEmbd, factory);
     this.linear = new nn.Linear(config.nEmbd, config.vocabSize, factory);
@@ -57,6 +63,7 @@ export class WaveGPT extends LanguageModelBase {
 
   /** @param g - (B, T, C) @param h - (B, 1, C) @param beta - (1) or (B, 1, 1) */
   #mix(g: Tensor, h: Tensor, beta: Tensor): Tensor {
+    if (this.config.kernels === "fused") return nn.fused.mix(g, h, beta);
     return g.mul(torch.rsub(beta, 1)).add(h.mul(beta));
   }
 }

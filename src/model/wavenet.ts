@@ -1,14 +1,16 @@
 import { nn, type Tensor } from "../../lib/index.js";
-import type { WaveNetConfig } from "./config.js";
+import type { Kernels, WaveNetConfig } from "./config.js";
 
 /** Merges `factor` neighbouring positions into one: layer norm, linear and ReLU over their joined channels. */
 export class WaveNetLayer extends nn.Module {
   readonly layernorm: nn.LayerNorm;
   readonly linear: nn.Linear;
   readonly factor: number;
+  readonly #kernels: Kernels;
 
-  constructor(nEmbd: number, factor: number, factory: nn.FactoryOptions = {}) {
+  constructor(nEmbd: number, factor: number, kernels: Kernels, factory: nn.FactoryOptions = {}) {
     super();
+    this.#kernels = kernels;
     this.layernorm = new nn.LayerNorm(nEmbd * factor, factory);
     this.linear = new nn.Linear(nEmbd * factor, nEmbd, factory);
     this.factor = factor;
@@ -16,6 +18,9 @@ export class WaveNetLayer extends nn.Module {
 
   /** @param x - (B, L, C), L divisible by the factor @returns (B, L / factor, C) */
   forward(x: Tensor): Tensor {
+    if (this.#kernels === "fused") {
+      return nn.fused.waveLayer(x, this.factor, this.layernorm, this.linear);
+    }
     const [b, l, c] = x.shape as [number, number, number];
     const joined = x.reshape([b, l / this.factor, c * this.factor]);
     return this.linear.forward(this.layernorm.forward(joined)).relu();
@@ -41,15 +46,19 @@ export class WaveNet extends nn.Module {
     blockSize: number,
     nEmbd: number,
     { layers, reshapeFactor }: Pick<WaveNetConfig, "layers" | "reshapeFactor">,
+    kernels: Kernels,
     factory: nn.FactoryOptions = {},
   ) {
     super();
     this.wavenet = new nn.Sequential(
-      ...Array.from({ length: layers }, () => new WaveNetLayer(nEmbd, reshapeFactor, factory)),
+      ...Array.from(
+        { length: layers },
+        () => new WaveNetLayer(nEmbd, reshapeFactor, kernels, factory),
+      ),
     );
     const merged = reshapeFactor ** layers;
     const left = Math.ceil(blockSize / merged);
-    this.output_linear = left > 1 ? new WaveNetLayer(nEmbd, left, factory) : null;
+    this.output_linear = left > 1 ? new WaveNetLayer(nEmbd, left, kernels, factory) : null;
     this.window = left * merged;
   }
 

@@ -20,7 +20,7 @@ import type { TrainingText } from "./source.js";
  * @throws UsageError where the settings make no model
  */
 export function buildModel(settings: Settings, vocabSize: number, device: string): LanguageModel {
-  const { nEmbd, nHeads, nLayers, blockSize, dropout, block } = settings;
+  const { nEmbd, nHeads, nLayers, blockSize, dropout, block, kernels } = settings;
   const wavenet = {
     mode: settings.wavenet,
     layers: settings.wavenetLayers,
@@ -38,6 +38,7 @@ export function buildModel(settings: Settings, vocabSize: number, device: string
       blockSize,
       dropout,
       block,
+      kernels,
       wavenet,
     });
     return device === "cpu" ? model : model.to(device);
