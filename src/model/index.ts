@@ -5,6 +5,8 @@ export {
   defaultWaveNetLayers,
   type GPTConfig,
   type GPTOptions,
+  KERNELS,
+  type Kernels,
   resolveGPTConfig,
   resolveWaveGPTConfig,
   WAVENET_MODES,

@@ -2,7 +2,12 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { safetensors, type Tensor, torch } from "../../lib/index.js";
 import { packageRoot } from "../../lib/package-root.js";
-import { WaveGPT, type WaveGPTOptions, type WaveNetMode } from "../../src/model/index.js";
+import {
+  type Kernels,
+  WaveGPT,
+  type WaveGPTOptions,
+  type WaveNetMode,
+} from "../../src/model/index.js";
 import { device } from "../device.js";
 
 const file = resolve(
@@ -30,7 +35,7 @@ export function loadGolden(): Record<string, Tensor> {
 }
 
 /** The configuration that they were computed with. */
-export function goldenOptions(mode: WaveNetMode): WaveGPTOptions {
+export function goldenOptions(mode: WaveNetMode, kernels: Kernels = "fused"): WaveGPTOptions {
   return {
     vocabSize: 65,
     nEmbd: 32,
@@ -39,6 +44,7 @@ export function goldenOptions(mode: WaveNetMode): WaveGPTOptions {
     blockSize: 64,
     dropout: 0,
     block: "reference",
+    kernels,
     wavenet: { mode, layers: 3, reshapeFactor: 4 },
   };
 }
@@ -47,9 +53,9 @@ export function goldenOptions(mode: WaveNetMode): WaveGPTOptions {
  * The model whose logits, losses and gradients the file holds. Its `weights.*` are the same model's after the
  * ten AdamW steps; those before them follow from the seed and the noise that the file was made with.
  */
-export function goldenStart(mode: WaveNetMode): WaveGPT {
+export function goldenStart(mode: WaveNetMode, kernels: Kernels = "fused"): WaveGPT {
   torch.manualSeed(1);
-  const model = new WaveGPT(goldenOptions(mode));
+  const model = new WaveGPT(goldenOptions(mode, kernels));
   torch.noGrad(() =>
     torch.tidy(() => {
       for (const parameter of model.parameters()) {
