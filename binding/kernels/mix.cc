@@ -1,7 +1,8 @@
+#include "kernels/cpu/mix.h"
+
 #include <torch/library.h>
 
 #include "kernels/autograd.h"
-#include "kernels/cpu/mix.h"
 #include "kernels/dense.h"
 #include "kernels/plain_cpu.h"
 

@@ -1,7 +1,8 @@
+#include "kernels/cpu/token_position_embedding.h"
+
 #include <torch/library.h>
 
 #include "kernels/autograd.h"
-#include "kernels/cpu/token_position_embedding.h"
 #include "kernels/dense.h"
 #include "kernels/plain_cpu.h"
 
@@ -46,8 +47,8 @@ void check(const at::Tensor& tokens, const at::Tensor& token_weight,
               token_weight.sym_size(1), ", got ", position_weight.sym_size(1));
   const auto length = tokens.sym_size(1), positions = position_weight.sym_size(0);
   TORCH_CHECK_INDEX(first_position >= 0 && positions - length >= first_position, kName,
-                    ": positions must be from 0 to ", positions - 1, ", got ", length,
-                    " from ", first_position, " on");
+                    ": positions must be from 0 to ", positions - 1, ", got ", length, " from ",
+                    first_position, " on");
 }
 
 void check_tokens(const at::Tensor& contiguous, int64_t vocabulary) {

@@ -19,6 +19,7 @@ describe("a model's configuration", () => {
       blockSize: 64,
       dropout: 0.2,
       block: DEFAULT_BLOCK,
+      kernels: "fused",
       wavenet: { mode: "previous", layers: 3, reshapeFactor: 4 },
     });
     expect(resolveGPTConfig({ vocabSize: 5, nEmbd: undefined })).not.toHaveProperty("wavenet");

@@ -155,9 +155,9 @@ struct Forward {
       const auto scale = load_as<Acc>(weight + offset, count);
       const auto shift = load_as<Acc>(bias + offset, count);
       store_operand_as(normed + start + offset,
-               Pair<Acc>{at::vec::fmadd(value.first * rstds, scale.first, shift.first),
-                         at::vec::fmadd(value.second * rstds, scale.second, shift.second)},
-               count);
+                       Pair<Acc>{at::vec::fmadd(value.first * rstds, scale.first, shift.first),
+                                 at::vec::fmadd(value.second * rstds, scale.second, shift.second)},
+                       count);
     });
     mean[row] = row_mean;
     rstd[row] = row_rstd;

@@ -83,8 +83,7 @@ void backward(const MixBackward<T>& task) {
       }
       products = products + terms.first + terms.second;
     }
-    sums[channels] =
-        at::vec::vec_reduce_all<Sum>([](auto& x, auto& y) { return x + y; }, products);
+    sums[channels] = at::vec::vec_reduce_all<Sum>([](auto& x, auto& y) { return x + y; }, products);
   });
   const int64_t blocks = mix_blocks(sizes.length);
   if (task.grad_beta != nullptr && !sizes.beta_of_batch) *task.grad_beta = 0;
