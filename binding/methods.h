@@ -14,7 +14,7 @@ std::vector<MethodEntry> PropertyMethods();   // shape, strides, dtype, device
 std::vector<MethodEntry> AutogradMethods();   // requires_grad, grad, backward
 std::vector<MethodEntry> ModeMethods();  // no-grad, inference, autocast, default dtype, determinism
 std::vector<MethodEntry> RandomMethods();    // seeds and generators
-std::vector<MethodEntry> RuntimeMethods();   // build information, threads, devices
+std::vector<MethodEntry> RuntimeMethods();   // build information, threads, devices, CPU memory
 std::vector<MethodEntry> ProfilerMethods();  // recording, ranges, events, Chrome traces
 
 }  // namespace wavegpt

@@ -1,12 +1,15 @@
 // The binding's entry: makes this thread's environment and exports the functions.
+#include "cpu_allocator.h"
 #include "methods.h"
 #include "operators.h"
-#include "small_block_allocator.h"
 
 namespace wavegpt {
 namespace {
 
-void DeleteEnvironment(napi_env, void* data, void*) { delete static_cast<Environment*>(data); }
+void DeleteEnvironment(napi_env, void* data, void*) {
+  delete static_cast<Environment*>(data);
+  EmptyCpuCache();
+}
 
 void Export(napi_env env, napi_value exports, const std::vector<MethodEntry>& methods) {
   for (const MethodEntry& method : methods) {
@@ -30,7 +33,7 @@ extern "C"
     napi_value wavegpt_torch_init(napi_env env, napi_value exports) {
   using namespace wavegpt;
   try {
-    InstallSmallBlockAllocator();
+    InstallCpuAllocator();
     auto environment = std::make_unique<Environment>(env);
     Check(env, napi_set_instance_data(env, environment.get(), DeleteEnvironment, nullptr));
     environment.release();

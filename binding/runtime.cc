@@ -1,6 +1,7 @@
-// Build information, threads and devices.
+// Build information, threads, devices and the CPU's memory.
 #include <thread>
 
+#include "cpu_allocator.h"
 #include "methods.h"
 
 namespace wavegpt {
@@ -76,6 +77,32 @@ napi_value synchronize(Call& call) {
   return call.Undefined();
 }
 
+napi_value cpuMemory(Call& call) {
+  const PageHeap::Statistics memory = CpuMemory();
+  napi_value result;
+  Check(call.env, napi_create_object(call.env, &result));
+  auto set = [&](const char* key, size_t value) {
+    Check(call.env, napi_set_named_property(call.env, result, key,
+                                            call.NewNumber(static_cast<double>(value))));
+  };
+  set("allocated", memory.allocated);
+  set("reserved", memory.reserved);
+  set("peakAllocated", memory.peak_allocated);
+  set("peakReserved", memory.peak_reserved);
+  set("taken", memory.taken);
+  return result;
+}
+
+napi_value resetPeakCpuMemory(Call& call) {
+  ResetPeakCpuMemory();
+  return call.Undefined();
+}
+
+napi_value emptyCpuCache(Call& call) {
+  EmptyCpuCache();
+  return call.Undefined();
+}
+
 }  // namespace
 
 std::vector<MethodEntry> RuntimeMethods() {
@@ -84,7 +111,8 @@ std::vector<MethodEntry> RuntimeMethods() {
       WAVEGPT_METHOD(setNumThreads),        WAVEGPT_METHOD(getNumInteropThreads),
       WAVEGPT_METHOD(setNumInteropThreads), WAVEGPT_METHOD(cudaIsAvailable),
       WAVEGPT_METHOD(cudaDeviceCount),      WAVEGPT_METHOD(mpsIsAvailable),
-      WAVEGPT_METHOD(synchronize),
+      WAVEGPT_METHOD(synchronize),          WAVEGPT_METHOD(cpuMemory),
+      WAVEGPT_METHOD(resetPeakCpuMemory),   WAVEGPT_METHOD(emptyCpuCache),
   };
 }
 

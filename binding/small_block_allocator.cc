@@ -1,22 +1,19 @@
 #include "small_block_allocator.h"
 
-#include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
 
 #include <array>
 #include <bit>
-#include <cstdlib>
 #include <cstring>
 
 namespace wavegpt {
 namespace {
 
 // An operator on a few numbers spends a tenth of its time in posix_memalign and free. Blocks of 64
-// to 4,096 bytes are kept by the thread that frees them instead, by power of two; larger ones go to
-// libtorch's own allocator.
+// to 4,096 bytes are kept by the thread that frees them instead, by power of two.
 constexpr size_t kSmallest = 64;
-constexpr size_t kLargest = 4096;
-constexpr size_t kClasses = std::bit_width(kLargest) - std::bit_width(kSmallest) + 1;
+constexpr size_t kClasses =
+    std::bit_width(SmallBlockAllocator::kLargest) - std::bit_width(kSmallest) + 1;
 constexpr size_t kBlocksPerClass = 512;
 
 struct FreeBlock {
@@ -36,12 +33,7 @@ thread_local bool cache_closed = false;
 struct CacheGuard {
   ~CacheGuard() {
     cache_closed = true;
-    for (FreeBlock*& first : cache.blocks) {
-      while (FreeBlock* block = first) {
-        first = block->next;
-        c10::free_cpu(block);
-      }
-    }
+    SmallBlockAllocator::EmptyThreadCache();
   }
 };
 
@@ -71,44 +63,37 @@ constexpr std::array<c10::DeleterFnPtr, sizeof...(Class)> Deleters(std::index_se
 
 constexpr auto kDeleters = Deleters(std::make_index_sequence<kClasses>());
 
-class SmallBlockAllocator final : public c10::Allocator {
- public:
-  explicit SmallBlockAllocator(c10::Allocator* large) : large_(large) {}
-
-  c10::DataPtr allocate(size_t bytes) override {
-    if (bytes == 0 || bytes > kLargest) return large_->allocate(bytes);
-    size_t size_class = ClassOf(bytes);
-    void* pointer = cache.blocks[size_class];
-    if (pointer) {
-      cache.blocks[size_class] = static_cast<FreeBlock*>(pointer)->next;
-      --cache.counts[size_class];
-    } else {
-      pointer = c10::alloc_cpu(kSmallest << size_class);
-    }
-    return {pointer, pointer, kDeleters[size_class], c10::Device(c10::DeviceType::CPU)};
-  }
-
-  // oneDNN and others take raw blocks and give them back without a size: they bypass the cache
-  // then. Every block is alloc_cpu's, so libtorch's own deleter frees each.
-  c10::DeleterFnPtr raw_deleter() const override { return large_->raw_deleter(); }
-
-  void copy_data(void* destination, const void* source, size_t count) const override {
-    std::memcpy(destination, source, count);
-  }
-
- private:
-  c10::Allocator* large_;
-};
-
 }  // namespace
 
-void InstallSmallBlockAllocator() {
-  // Off for tools that watch each allocation.
-  const char* setting = std::getenv("WAVEGPT_SMALL_BLOCK_CACHE");
-  if (setting && std::strcmp(setting, "0") == 0) return;
-  // Never freed: tensors may outlive every environment.
-  static auto* allocator = new SmallBlockAllocator(c10::GetCPUAllocator());
-  c10::SetCPUAllocator(allocator, 1);
+SmallBlockAllocator::SmallBlockAllocator(c10::Allocator* next) : next_(next) {}
+
+c10::DataPtr SmallBlockAllocator::allocate(size_t bytes) {
+  if (bytes == 0 || bytes > kLargest) return next_->allocate(bytes);
+  size_t size_class = ClassOf(bytes);
+  void* pointer = cache.blocks[size_class];
+  if (pointer) {
+    cache.blocks[size_class] = static_cast<FreeBlock*>(pointer)->next;
+    --cache.counts[size_class];
+  } else {
+    pointer = c10::alloc_cpu(kSmallest << size_class);
+  }
+  return {pointer, pointer, kDeleters[size_class], c10::Device(c10::DeviceType::CPU)};
+}
+
+c10::DeleterFnPtr SmallBlockAllocator::raw_deleter() const { return next_->raw_deleter(); }
+
+void SmallBlockAllocator::copy_data(void* destination, const void* source, size_t count) const {
+  std::memcpy(destination, source, count);
+}
+
+void SmallBlockAllocator::EmptyThreadCache() noexcept {
+  for (FreeBlock*& first : cache.blocks) {
+    while (FreeBlock* block = first) {
+      first = block->next;
+      c10::free_cpu(block);
+    }
+  }
+  cache.counts = {};
 }
 
 }  // namespace wavegpt

@@ -1,5 +1,18 @@
 import { binding } from "./binding.js";
 import type { Device } from "./device.js";
+import type { CpuMemoryStatistics } from "./native.js";
+
+/** `torch.cpu`: the memory that tensors on the CPU take. PyTorch keeps such numbers of CUDA only. */
+export const cpu = {
+  /**
+   * Gives memory that no tensor uses back to the system. Nothing gets faster by it; other processes get the memory.
+   * What was unused for 10 seconds of work is given back without it.
+   */
+  emptyCache: (): void => binding.emptyCpuCache(),
+  memoryStats: (): CpuMemoryStatistics => binding.cpuMemory(),
+  /** Lets `peakAllocated` and `peakReserved` begin anew. */
+  resetPeakMemoryStats: (): void => binding.resetPeakCpuMemory(),
+};
 
 /** `torch.cuda` */
 export const cuda = {

@@ -86,6 +86,20 @@ export interface MemoryStatistics {
   readonly externalBytes: number;
 }
 
+/** What large CPU tensors (64 KiB and more) take, all threads together; in bytes. All 0 where libtorch's own allocator serves. */
+export interface CpuMemoryStatistics {
+  /** Of living tensors, in whole pages. */
+  readonly allocated: number;
+  /** Held in RAM: `allocated` and what is kept for tensors to come. */
+  readonly reserved: number;
+  /** The most of `allocated` since the last reset. */
+  readonly peakAllocated: number;
+  /** The most of `reserved` since the last reset. */
+  readonly peakReserved: number;
+  /** Ever taken from the system: it stands still while tensors find their memory in what is kept. */
+  readonly taken: number;
+}
+
 export interface BuildInformation {
   readonly libtorch: string;
   readonly compiledFor: string;
@@ -283,6 +297,10 @@ export interface NativeBinding {
   mpsIsAvailable(): boolean;
   /** Waits for all work on the device. */
   synchronize(device: string): void;
+  cpuMemory(): CpuMemoryStatistics;
+  resetPeakCpuMemory(): void;
+  /** Gives unused memory of the CPU allocator back to the system. */
+  emptyCpuCache(): void;
 
   // Profiles
   /** Records this thread until `stopProfiler`; a process records one profile at a time. */

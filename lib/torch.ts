@@ -1,6 +1,6 @@
 import { autocast, autocastGuard, getAutocastDtype, isAutocastEnabled } from "./amp.js";
 import { backward, grad } from "./autograd.js";
-import { cuda, mps } from "./backends.js";
+import { cpu, cuda, mps } from "./backends.js";
 import { fromTypedArray, tensor } from "./creation.js";
 import { DTYPES, finfo, iinfo } from "./dtype.js";
 import { einsum, full, isTensor, nonzero, numel, unique, uniqueConsecutive } from "./functions.js";
@@ -117,6 +117,7 @@ const own = {
   setNumThreads,
   getNumInteropThreads,
   setNumInteropThreads,
+  cpu,
   cuda,
   mps,
   /** The version of libtorch this package is built for. */

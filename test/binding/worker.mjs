@@ -1,5 +1,6 @@
 // Run as a worker thread by workers.test.ts: computes in a loop and reports sums, fills memory and
-// waits, or records a profile and waits.
+// waits, or records a profile and waits; and by cpu-memory.test.ts: takes and frees blocks, and looks whether each kept
+// its contents.
 import { parentPort, workerData } from "node:worker_threads";
 import { binding } from "../../dist/lib/binding.js";
 
@@ -22,6 +23,28 @@ if (workerData.mode === "hold") {
   binding.release(randn([4]));
   parentPort.postMessage("recording");
   setInterval(() => {}, 1000);
+} else if (workerData.mode === "churn") {
+  const full = aten("full");
+  const live = [];
+  let [state, wrong, freed] = [workerData.seed, 0, 0];
+  const free = ([tensor, value, count]) => {
+    if (binding.item(sum(tensor)) !== value * count) wrong++;
+    binding.release(tensor);
+    freed++;
+  };
+  for (let round = 0; round < workerData.rounds; round++) {
+    const depth = binding.openScope();
+    state = (state * 48271) % 2147483647;
+    // Small enough for exact sums.
+    const [value, count] = [state % 7, 1 + (state % 1_500_000)];
+    const tensor = full([count], value);
+    binding.keep(tensor);
+    live.push([tensor, value, count]);
+    if (live.length > 6) free(live.splice(state % live.length, 1)[0]);
+    binding.closeScope(depth);
+  }
+  live.forEach(free);
+  parentPort.postMessage({ wrong, freed });
 } else {
   const generator = binding.createGenerator("cpu");
   binding.generatorManualSeed(generator, BigInt(workerData.seed));
