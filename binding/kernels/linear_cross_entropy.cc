@@ -16,9 +16,17 @@ namespace {
 
 constexpr auto kName = "wavegpt::linear_cross_entropy";
 // Memory that the exponentials of one chunk of rows may take.
-constexpr int64_t kMostKept = int64_t{64} << 20;
+constexpr int64_t kMostKept = int64_t{128} << 20;
 
-int64_t round_up(int64_t value, int64_t to) { return (value + to - 1) / to * to; }
+int64_t divide_up(int64_t value, int64_t by) { return (value + by - 1) / by; }
+int64_t round_up(int64_t value, int64_t to) { return divide_up(value, to) * to; }
+
+// Rows in chunks of about the same size, none much above `most`.
+int64_t even_chunk(int64_t rows, int64_t most) {
+  constexpr int64_t step = 128;
+  const int64_t chunks = divide_up(rows, std::max(step, most));
+  return round_up(divide_up(rows, chunks), step);
+}
 
 void run(const LinearCrossEntropy<float>& task) { linear_cross_entropy_float(task); }
 void run(const LinearCrossEntropy<double>& task) { linear_cross_entropy_double(task); }
@@ -30,12 +38,8 @@ template <typename T>
 LinearCrossEntropySizes<T>::LinearCrossEntropySizes(int64_t rows, int64_t channels,
                                                     int64_t vocabulary)
     : width(std::min<int64_t>(channels > 256 ? 128 : 256, round_up(vocabulary, 32))),
-      blocks((vocabulary + width - 1) / width),
-      chunk_rows(std::min(round_up(rows, row_tile),
-                          std::max<int64_t>(1, kMostKept / static_cast<int64_t>(sizeof(T)) /
-                                                   (blocks * width) / row_tile) *
-                              row_tile)),
-      chunks((rows + chunk_rows - 1) / chunk_rows),
+      blocks(divide_up(vocabulary, width)),
+      chunk_rows(even_chunk(rows, kMostKept / static_cast<int64_t>(sizeof(T)) / (blocks * width))),
       packed_weight(round_up(channels, 2) * width),
       exponentials(blocks * chunk_rows * width),
       scaled_x((channels + 1) * chunk_rows),

@@ -40,11 +40,12 @@ class Computation {
     pack_weights();
     for (int64_t first = 0; first < task_.rows; first += sizes_.chunk_rows) {
       const int64_t rows = std::min(sizes_.chunk_rows, task_.rows - first);
-      const int64_t tiles = (rows + Sizes::row_tile - 1) / Sizes::row_tile;
+      const int64_t tile_rows = rows_for_tile(rows);
+      const int64_t tiles = (rows + tile_rows - 1) / tile_rows;
       at::parallel_for(0, tiles, 1, [&](int64_t begin, int64_t end) {
         for (int64_t tile = begin; tile < end; tile++) {
-          const int64_t offset = tile * Sizes::row_tile;
-          rows_of_tile(first, offset, std::min(Sizes::row_tile, rows - offset), rows);
+          const int64_t offset = tile * tile_rows;
+          rows_of_tile(first, offset, std::min(tile_rows, rows - offset), rows);
         }
         gemm_release();
       });
@@ -61,6 +62,14 @@ class Computation {
   }
 
  private:
+  // Tiles that give every thread the same work: what is computed of a row does not depend on them.
+  static int64_t rows_for_tile(int64_t rows) {
+    const int64_t threads = at::get_num_threads();
+    const int64_t rounds = (rows + threads * Sizes::row_tile - 1) / (threads * Sizes::row_tile);
+    const int64_t share = (rows + threads * rounds - 1) / (threads * rounds);
+    return std::min(Sizes::row_tile, (share + 15) / 16 * 16);
+  }
+
   // Both orders in which the weights are multiplied, block by block, zeros beyond the vocabulary.
   void pack_weights() {
     const auto [channels, width] = std::pair(task_.channels, sizes_.width);
@@ -125,9 +134,24 @@ class Computation {
   // its target.
   Sum factor(int64_t row) const { return is_counted(row) ? scale_ / row_sum_[row] : Sum(0); }
 
-  void exponentials_of_row(int64_t row, int64_t block, int64_t present, Sum* logits, T* values) {
+  // A row's products with a block's weights, and the biases that make them logits.
+  struct Logits {
+    const Sum* products;
+    const Sum* bias;  // or null
+
+    Vec load(int64_t i) const {
+      const auto product = Vec::loadu(products + i);
+      return bias == nullptr ? product : product + Vec::loadu(bias + i);
+    }
+    Sum operator[](int64_t i) const {
+      return bias == nullptr ? products[i] : products[i] + bias[i];
+    }
+  };
+
+  void exponentials_of_row(int64_t row, int64_t block, int64_t present, const Sum* products,
+                           T* values) {
     const int64_t first = block * sizes_.width;
-    if (task_.bias != nullptr) add_bias(task_.bias + first, present, logits);
+    const Logits logits{products, task_.bias == nullptr ? nullptr : task_.bias + first};
     const int64_t target = task_.target[row] - first;
     if (target >= 0 && target < present) row_target_[row] = logits[target];
     if (block == 0) {
@@ -147,22 +171,13 @@ class Computation {
     row_sum_[row] += sum;
   }
 
-  void add_bias(const Sum* bias, int64_t count, Sum* logits) const {
-    constexpr int64_t size = Vec::size();
-    int64_t i = 0;
-    for (; i + size <= count; i += size)
-      (Vec::loadu(logits + i) + Vec::loadu(bias + i)).store(logits + i);
-    for (; i < count; i++) logits[i] += bias[i];
-  }
-
-  Sum largest(const Sum* logits, int64_t count) const {
+  Sum largest(const Logits& logits, int64_t count) const {
     constexpr int64_t size = Vec::size();
     Sum most = -std::numeric_limits<Sum>::infinity();
     int64_t i = 0;
     if (count >= size) {
       Vec most_of(most);
-      for (; i + size <= count; i += size)
-        most_of = at::vec::maximum(most_of, Vec::loadu(logits + i));
+      for (; i + size <= count; i += size) most_of = at::vec::maximum(most_of, logits.load(i));
       Sum lanes[size];
       most_of.store(lanes);
       for (const Sum lane : lanes) most = std::max(most, lane);
@@ -172,19 +187,20 @@ class Computation {
   }
 
   // values = exp(logits - reference), zeros from `present` to the block's end; returns their sum.
-  Sum exponentials(const Sum* logits, int64_t present, Sum reference, T* values) const {
+  Sum exponentials(const Logits& logits, int64_t present, Sum reference, T* values) const {
     constexpr int64_t size = Vec::size();
     const Vec subtracted(reference);
-    Vec sum(0);
+    Vec sum(0), other(0);
     int64_t i = 0;
     for (; i + kBlock<T> <= present; i += kBlock<T>) {
-      const Pair<T> powers{exp<T>(Vec::loadu(logits + i) - subtracted),
-                           exp<T>(Vec::loadu(logits + i + size) - subtracted)};
-      sum = sum + powers.first + powers.second;
-      store(values + i, powers);
+      const Pair<T> powers{exp<T>(logits.load(i) - subtracted),
+                           exp<T>(logits.load(i + size) - subtracted)};
+      sum = sum + powers.first;
+      other = other + powers.second;
+      store_operand(values + i, powers);
     }
     Sum lanes[size];
-    sum.store(lanes);
+    (sum + other).store(lanes);
     Sum total = 0;
     for (const Sum lane : lanes) total += lane;
     for (; i < present; i++) {

@@ -46,6 +46,7 @@ struct LinearCrossEntropy {
 // How the work is cut, the same for any number of threads.
 template <typename T>
 struct LinearCrossEntropySizes {
+  // The most rows that a thread works on at once.
   static constexpr int64_t row_tile = 128;
 
   LinearCrossEntropySizes(int64_t rows, int64_t channels, int64_t vocabulary);
@@ -53,7 +54,6 @@ struct LinearCrossEntropySizes {
   int64_t width;  // columns of a block of the vocabulary
   int64_t blocks;
   int64_t chunk_rows;  // rows whose exponentials are kept at once, even
-  int64_t chunks;
 
   // In elements of T or of its sums.
   int64_t packed_weight, exponentials, scaled_x, thread_sums, thread_values;
