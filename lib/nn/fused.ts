@@ -18,6 +18,7 @@ const linearOperator = nativeOperator("wavegpt::linear");
 const mlpOperator = nativeOperator("wavegpt::mlp");
 const attentionOperator = nativeOperator("wavegpt::attention");
 const layerNormOperator = nativeOperator("wavegpt::layer_norm");
+const dropoutOperator = nativeOperator("wavegpt::dropout");
 const addDropoutOperator = nativeOperator("wavegpt::add_dropout");
 const addDropoutLayerNormOperator = nativeOperator("wavegpt::add_dropout_layer_norm");
 const linearCrossEntropyOperator = nativeOperator("wavegpt::linear_cross_entropy");
@@ -96,6 +97,11 @@ export function causalAttention(
 /** Layer norm over the last dimension (Ba et al., 2016). Under autocast the result has its type. */
 export function layerNorm(x: Tensor, { weight, bias, eps }: NormParameters): Tensor {
   return one(layerNormOperator(x.handle, handleOf(weight), handleOf(bias), eps));
+}
+
+/** Zeroes elements with probability `p` and scales the others by 1 / (1 - p), while `training`. */
+export function dropout(x: Tensor, { p, training }: DropoutOptions): Tensor {
+  return one(dropoutOperator(x.handle, p, training));
 }
 
 /** `residual + dropout(x)`, in the residual's type. */

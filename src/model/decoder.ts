@@ -74,9 +74,9 @@ export class Decoder extends nn.Module {
   #fusedReference(x: Tensor): Tensor {
     const attended = this.ln1.forward(x);
     const mixed = this.ln2.forward(attended.add(this.mha.attend(attended)));
-    const { training } = this;
-    const fed = this.ffn.fusedWithoutDropout(mixed);
-    return this.dropout.forward(fused.addDropout(mixed, fed, { p: this.dropout.p, training }));
+    const dropout = { p: this.dropout.p, training: this.training };
+    const fed = fused.addDropout(mixed, this.ffn.fusedWithoutDropout(mixed), dropout);
+    return fused.dropout(fed, dropout);
   }
 
   #fusedPreNorm(x: Tensor): Tensor {
