@@ -13,6 +13,8 @@ namespace {
 
 // A row's sum of exponentials beyond which its reference is moved: far from overflow.
 constexpr double kTooLarge = 1e30;
+// About as much as the caches of a core hold.
+constexpr int64_t kCached = int64_t{4} << 20;
 // Rows that are summed at once in the gradient of the weights: both operands of a block stay in a
 // core's cache.
 constexpr int64_t kSummedRows = 512;
@@ -112,6 +114,7 @@ class Computation {
       }
       if (keeps_exponentials()) keep(block, offset, count, values);
     }
+    if (keeps_exponentials()) finish_past_cache();
     for (int64_t i = 0; i < count; i++) finish_row(row + i, values + i * channels);
     if (keeps_exponentials()) {
       transpose(values, channels, task_.scaled_x + offset, sizes_.chunk_rows, count, channels);
@@ -235,7 +238,12 @@ class Computation {
   // Puts a tile's exponentials of one block where the gradient of the weights reads them.
   void keep(int64_t block, int64_t offset, int64_t count, const T* values) const {
     T* kept = task_.exponentials + (block * sizes_.chunk_rows + offset) * sizes_.width;
-    pack(values, sizes_.width, kept, count, sizes_.width);
+    // What no cache holds until it is read again need not push out the weights.
+    if (sizes_.exponentials * static_cast<int64_t>(sizeof(T)) > kCached) {
+      pack<T, true>(values, sizes_.width, kept, count, sizes_.width);
+    } else {
+      pack(values, sizes_.width, kept, count, sizes_.width);
+    }
   }
 
   // The row's loss and its gradient for x; `scaled` becomes x times the row's factor.

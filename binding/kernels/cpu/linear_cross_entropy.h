@@ -47,7 +47,7 @@ struct LinearCrossEntropy {
 template <typename T>
 struct LinearCrossEntropySizes {
   // The most rows that a thread works on at once.
-  static constexpr int64_t row_tile = 128;
+  static constexpr int64_t row_tile = 256;
 
   LinearCrossEntropySizes(int64_t rows, int64_t channels, int64_t vocabulary);
 

@@ -52,7 +52,10 @@ inline void transpose(const T* from, int64_t ld_from, T* to, int64_t ld_to, int6
   }
 }
 
-// to = even[0], odd[0], even[1], ... (at::vec has no vector form of this for bfloat16.)
+// to = even[0], odd[0], even[1], ... (at::vec has no vector form of this for bfloat16.) With
+// `past_cache` the numbers go to memory directly where the CPU can do that: `to` is aligned to 64
+// bytes then, and other threads see them after a finish_past_cache().
+template <bool past_cache = false>
 inline void interleave(at::vec::Vectorized<c10::BFloat16> even,
                        at::vec::Vectorized<c10::BFloat16> odd, c10::BFloat16* to) {
 #if defined(CPU_CAPABILITY_AVX512)
@@ -61,8 +64,15 @@ inline void interleave(at::vec::Vectorized<c10::BFloat16> even,
                        0x00290009, 0x00280008, 0x00270007, 0x00260006, 0x00250005, 0x00240004,
                        0x00230003, 0x00220002, 0x00210001, 0x00200000);
   const __m512i upper = _mm512_add_epi16(order, _mm512_set1_epi16(16));
-  _mm512_storeu_si512(to, _mm512_permutex2var_epi16(even, order, odd));
-  _mm512_storeu_si512(to + 32, _mm512_permutex2var_epi16(even, upper, odd));
+  const __m512i first = _mm512_permutex2var_epi16(even, order, odd);
+  const __m512i second = _mm512_permutex2var_epi16(even, upper, odd);
+  if constexpr (past_cache) {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), first);
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to + 32), second);
+  } else {
+    _mm512_storeu_si512(to, first);
+    _mm512_storeu_si512(to + 32, second);
+  }
 #elif defined(CPU_CAPABILITY_AVX2)
   const __m256i low = _mm256_unpacklo_epi16(even, odd);
   const __m256i high = _mm256_unpackhi_epi16(even, odd);
@@ -81,9 +91,15 @@ inline void interleave(at::vec::Vectorized<c10::BFloat16> even,
 #endif
 }
 
+inline void finish_past_cache() {
+#if defined(CPU_CAPABILITY_AVX512)
+  _mm_sfence();
+#endif
+}
+
 // Packs B = from (rows x columns) as it stands; the rows may be of another type. packed_size(rows,
 // columns) elements.
-template <typename T, typename From>
+template <typename T, bool past_cache = false, typename From = T>
 inline void pack(const From* from, int64_t ld, T* to, int64_t rows, int64_t columns) {
   if constexpr (kInterleaved<T> == 1) {
     for (int64_t i = 0; i < rows; i++) convert(from + i * ld, to + i * columns, columns);
@@ -110,7 +126,7 @@ inline void pack(const From* from, int64_t ld, T* to, int64_t rows, int64_t colu
             high = Raw(T(0));
           }
         }
-        interleave(low, high, target + 2 * j);
+        interleave<past_cache>(low, high, target + 2 * j);
       }
       for (; j < columns; j++) {
         target[2 * j] = T(static_cast<Accumulate<T>>(even[j]));
