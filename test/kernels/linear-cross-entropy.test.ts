@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { nn, type Tensor, torch } from "../../lib/index.js";
+import { distance } from "./compare.js";
 import { gradcheck } from "./gradcheck.js";
 
 const { crossEntropy, linear } = nn.functional;
@@ -50,13 +51,6 @@ const runComposed = (p: Problem) =>
 function inDouble({ x, weight, bias, target }: Problem): Problem {
   const double = (tensor: Tensor) => tensor.detach().to("float64").requiresGrad_(true);
   return { x: double(x), weight: double(weight), bias: bias && double(bias), target };
-}
-
-/** The norm of the difference in relation to that of what was expected. */
-function distance(got: Tensor, expected: Tensor): number {
-  const wanted = expected.to("float64");
-  const norm = wanted.norm().number();
-  return got.to("float64").sub(wanted).norm().number() / (norm === 0 ? 1 : norm);
 }
 
 type Shape = [rows: number, channels: number, vocabulary: number];
