@@ -4,6 +4,7 @@
 
 #include "kernels/autograd.h"
 #include "kernels/dropout.h"
+#include "kernels/operands.h"
 #include "kernels/plain_cpu.h"
 
 namespace wavegpt::kernels {
@@ -26,19 +27,6 @@ void run(const AttentionBackward<float>& task) { attention_backward_float(task);
 void run(const AttentionBackward<double>& task) { attention_backward_double(task); }
 void run(const AttentionBackward<c10::BFloat16>& task) { attention_backward_bfloat16(task); }
 
-// Of float, double or bfloat16.
-template <typename Compute>
-auto of_type(at::ScalarType type, const Compute& compute) {
-  switch (type) {
-    case at::kFloat:
-      return compute(float{});
-    case at::kDouble:
-      return compute(double{});
-    default:
-      return compute(c10::BFloat16{});
-  }
-}
-
 struct Attended {
   at::Tensor out, lse;
 };
@@ -46,7 +34,7 @@ struct Attended {
 // qkv is contiguous; rate is 0 where nothing is dropped.
 Attended attend(const at::Tensor& qkv, int64_t heads, double rate, int64_t seed) {
   const auto batch = qkv.size(0), time = qkv.size(1), channels = qkv.size(2) / 3;
-  return of_type(qkv.scalar_type(), [&]<typename T>(T) {
+  return with_type(qkv.scalar_type(), [&]<typename T>(T) {
     using Sum = Accumulate<T>;
     Attended result{
         at::empty({batch, time, channels}, qkv.options()),
@@ -68,7 +56,7 @@ Attended attend(const at::Tensor& qkv, int64_t heads, double rate, int64_t seed)
 
 at::Tensor gradient(const at::Tensor& qkv, const Attended& attended, const at::Tensor& d_out,
                     int64_t heads, double rate, int64_t seed) {
-  return of_type(qkv.scalar_type(), [&]<typename T>(T) {
+  return with_type(qkv.scalar_type(), [&]<typename T>(T) {
     using Sum = Accumulate<T>;
     const auto d_out_contiguous = d_out.to(qkv.scalar_type()).contiguous();
     auto d_qkv = at::empty_like(qkv);

@@ -5,8 +5,7 @@
 #include <initializer_list>
 #include <optional>
 
-#include "kernels/gemm.h"
-#include "libtorch.h"
+#include "kernels/operands.h"
 
 namespace wavegpt::kernels {
 
@@ -31,58 +30,5 @@ void check_dense_vector(const char* name, const char* argument, const at::Tensor
 
 // at::linear, of parameters in the type of x.
 at::Tensor linear_of_type(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
-
-// Memory for `count` numbers.
-template <typename Number>
-inline at::Tensor working_memory(int64_t count) {
-  return at::empty({count}, at::TensorOptions().dtype(c10::CppTypeToScalarType<Number>::value));
-}
-
-// Several of those, as long as it lives.
-class WorkingMemory {
- public:
-  template <typename Number>
-  void allocate(Number*& data, int64_t count) {
-    tensors_.push_back(working_memory<Number>(count));
-    data = tensors_.back().mutable_data_ptr<Number>();
-  }
-
- private:
-  std::vector<at::Tensor> tensors_;
-};
-
-// The data of a tensor that may be undefined, else null.
-template <typename Number>
-inline const Number* data_or_null(const at::Tensor& tensor) {
-  return tensor.defined() ? tensor.const_data_ptr<Number>() : nullptr;
-}
-template <typename Number>
-inline Number* mutable_data_or_null(const at::Tensor& tensor) {
-  return tensor.defined() ? tensor.mutable_data_ptr<Number>() : nullptr;
-}
-
-// Contiguous and of the type that kernels of T want parameters in.
-template <typename T>
-inline at::Tensor as_parameter(const at::Tensor& tensor) {
-  if (!tensor.defined()) return tensor;
-  return tensor.to(c10::CppTypeToScalarType<Accumulate<T>>::value).contiguous();
-}
-template <typename T>
-inline at::Tensor as_activation(const at::Tensor& tensor) {
-  return tensor.to(c10::CppTypeToScalarType<T>::value).contiguous();
-}
-
-// Calls compute(T{}) for the type that dense_kernel_type gave.
-template <typename Compute>
-inline auto with_type(at::ScalarType type, const Compute& compute) {
-  switch (type) {
-    case at::kDouble:
-      return compute(double{});
-    case at::kBFloat16:
-      return compute(c10::BFloat16{});
-    default:
-      return compute(float{});
-  }
-}
 
 }  // namespace wavegpt::kernels

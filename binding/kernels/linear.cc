@@ -163,9 +163,9 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
       std::move(found.begin(), found.end(), gradients.begin());
       return gradients;
     }
-    auto made = gradients_of(type, x, weight, bias, activation, kept, grad_outputs[0],
-                             ctx->needs_input_grad(0), ctx->needs_input_grad(1),
-                             bias.defined() && ctx->needs_input_grad(2));
+    const auto [wants_x, wants_weight, wants_bias] = wanted_gradients<3>(ctx, saved);
+    auto made = gradients_of(type, x, weight, bias, activation, kept, grad_outputs[0], wants_x,
+                             wants_weight, wants_bias);
     gradients[0] = std::move(made.x);
     gradients[1] = std::move(made.weight);
     gradients[2] = std::move(made.bias);

@@ -3,7 +3,9 @@
 #include <torch/library.h>
 
 #include "kernels/autograd.h"
+#include "kernels/cpu/dense.h"
 #include "kernels/cpu/linear_cross_entropy.h"
+#include "kernels/dense.h"
 #include "kernels/plain_cpu.h"
 
 namespace wavegpt::kernels {
@@ -19,7 +21,6 @@ constexpr auto kName = "wavegpt::linear_cross_entropy";
 constexpr int64_t kMostKept = int64_t{128} << 20;
 
 int64_t divide_up(int64_t value, int64_t by) { return (value + by - 1) / by; }
-int64_t round_up(int64_t value, int64_t to) { return divide_up(value, to) * to; }
 
 // Rows in chunks of about the same size, none much above `most`.
 int64_t even_chunk(int64_t rows, int64_t most) {
@@ -66,59 +67,46 @@ template <typename T>
 Result compute(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                const at::Tensor& target, int64_t ignore_index, Wanted wanted) {
   using Sum = Accumulate<T>;
-  const auto sum_type = c10::CppTypeToScalarType<Sum>::value;
-  const auto type = c10::CppTypeToScalarType<T>::value;
   const auto vocabulary = weight.size(0);
   const auto channels = weight.size(1);
   const auto rows = target.numel();
-  const at::Tensor x_rows = x.reshape({rows, channels}).to(type).contiguous();
-  const at::Tensor weights = weight.to(sum_type).contiguous();
-  const at::Tensor biases = bias.defined() ? bias.to(sum_type).contiguous() : at::Tensor();
+  const at::Tensor x_rows = as_activation<T>(x);
+  const at::Tensor weights = as_parameter<T>(weight);
+  const at::Tensor biases = as_parameter<T>(bias);
   const at::Tensor targets = target.contiguous();
   const LinearCrossEntropySizes<T> sizes(rows, channels, vocabulary);
-
-  const auto sums = at::TensorOptions().dtype(sum_type);
-  const auto values = at::TensorOptions().dtype(type);
-  const bool keeps = wanted.weight || wanted.bias;
+  const auto sums = at::TensorOptions().dtype(c10::CppTypeToScalarType<Sum>::value);
   Result result;
   result.loss = at::empty({}, sums);
   if (wanted.x) result.d_x = at::empty({rows, channels}, sums);
   if (wanted.weight) result.d_weight = at::empty({vocabulary, channels}, sums);
   if (wanted.bias) result.d_bias = at::empty({vocabulary}, sums);
-  const auto threads = at::get_num_threads();
-  const at::Tensor forward_weight = at::empty({sizes.blocks * sizes.packed_weight}, values);
-  const at::Tensor backward_weight =
-      at::empty({wanted.x ? sizes.blocks * sizes.packed_weight : 0}, values);
-  const at::Tensor exponentials = at::empty({keeps ? sizes.exponentials : 0}, values);
-  const at::Tensor scaled_x = at::empty({keeps ? sizes.scaled_x : 0}, values);
-  const at::Tensor row_sums = at::empty({3 * rows}, sums);
-  const at::Tensor thread_sums = at::empty({threads * sizes.thread_sums}, sums);
-  const at::Tensor thread_values = at::empty({threads * sizes.thread_values}, values);
-
-  const auto data = [](const at::Tensor& tensor) {
-    return tensor.defined() ? tensor.mutable_data_ptr<Sum>() : nullptr;
-  };
-  run(LinearCrossEntropy<T>{
+  LinearCrossEntropy<T> task{
       .rows = rows,
       .channels = channels,
       .vocabulary = vocabulary,
       .x = x_rows.const_data_ptr<T>(),
       .weight = weights.const_data_ptr<Sum>(),
-      .bias = biases.defined() ? biases.const_data_ptr<Sum>() : nullptr,
+      .bias = data_or_null<Sum>(biases),
       .target = targets.const_data_ptr<int64_t>(),
       .ignore_index = ignore_index,
       .loss = result.loss.mutable_data_ptr<Sum>(),
-      .d_x = data(result.d_x),
-      .d_weight = data(result.d_weight),
-      .d_bias = data(result.d_bias),
-      .forward_weight = forward_weight.mutable_data_ptr<T>(),
-      .backward_weight = backward_weight.mutable_data_ptr<T>(),
-      .exponentials = exponentials.mutable_data_ptr<T>(),
-      .scaled_x = scaled_x.mutable_data_ptr<T>(),
-      .row_sums = row_sums.mutable_data_ptr<Sum>(),
-      .thread_sums = thread_sums.mutable_data_ptr<Sum>(),
-      .thread_values = thread_values.mutable_data_ptr<T>(),
-  });
+      .d_x = mutable_data_or_null<Sum>(result.d_x),
+      .d_weight = mutable_data_or_null<Sum>(result.d_weight),
+      .d_bias = mutable_data_or_null<Sum>(result.d_bias),
+  };
+  WorkingMemory memory;
+  const auto threads = at::get_num_threads();
+  memory.allocate(task.forward_weight, sizes.blocks * sizes.packed_weight);
+  if (wanted.x) memory.allocate(task.backward_weight, sizes.blocks * sizes.packed_weight);
+  if (wanted.weight || wanted.bias) {
+    memory.allocate(task.exponentials, sizes.exponentials);
+    memory.allocate(task.scaled_x, sizes.scaled_x);
+  }
+  memory.allocate(task.row_sums, 3 * rows);
+  memory.allocate(task.thread_sums, threads * sizes.thread_sums);
+  memory.allocate(task.thread_values, threads * sizes.thread_values);
+  run(task);
   if (wanted.x) result.d_x = result.d_x.reshape(x.sizes()).to(x.scalar_type());
   if (wanted.weight) result.d_weight = result.d_weight.to(weight.scalar_type());
   if (wanted.bias) result.d_bias = result.d_bias.to(bias.scalar_type());
@@ -128,22 +116,16 @@ Result compute(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& 
 Result compute(at::ScalarType type, const at::Tensor& x, const at::Tensor& weight,
                const at::Tensor& bias, const at::Tensor& target, int64_t ignore_index,
                Wanted wanted) {
-  switch (type) {
-    case at::kFloat:
-      return compute<float>(x, weight, bias, target, ignore_index, wanted);
-    case at::kDouble:
-      return compute<double>(x, weight, bias, target, ignore_index, wanted);
-    default:
-      return compute<c10::BFloat16>(x, weight, bias, target, ignore_index, wanted);
-  }
+  return with_type(type, [&]<typename T>(T) {
+    return compute<T>(x, weight, bias, target, ignore_index, wanted);
+  });
 }
 
 // Computes logits in `type` and the loss of them in float, as autocast has it.
 at::Tensor composition(at::ScalarType type, const at::Tensor& x, const at::Tensor& weight,
                        const at::Tensor& bias, const at::Tensor& target, int64_t ignore_index) {
-  const auto biases = bias.defined() ? std::optional(bias.to(type)) : std::nullopt;
   const auto logits =
-      at::linear(x.to(type), weight.to(type), biases).reshape_symint({-1, weight.sym_size(0)});
+      linear_of_type(x.to(type), weight, bias).reshape_symint({-1, weight.sym_size(0)});
   return at::cross_entropy_loss(logits.to(type == at::kDouble ? at::kDouble : at::kFloat),
                                 target.reshape({-1}), {}, at::Reduction::Mean, ignore_index);
 }
@@ -189,8 +171,8 @@ class LinearCrossEntropyFunction : public torch::autograd::Function<LinearCrossE
       std::move(found.begin(), found.end(), gradients.begin());
       return gradients;
     }
-    const Wanted wanted{ctx->needs_input_grad(0), ctx->needs_input_grad(1),
-                        bias.defined() && ctx->needs_input_grad(2)};
+    const auto [wants_x, wants_weight, wants_bias] = wanted_gradients<3>(ctx, saved);
+    const Wanted wanted{wants_x, wants_weight, wants_bias};
     // Those made in the forward pass are handed out once: whoever gets them may write to them. A
     // graph that was kept makes them anew.
     auto& made = ctx->saved_data["gradients"];

@@ -3,7 +3,7 @@
 #include <torch/library.h>
 
 #include "kernels/autograd.h"
-#include "kernels/dense.h"
+#include "kernels/operands.h"
 #include "kernels/plain_cpu.h"
 
 namespace wavegpt::kernels {

@@ -165,13 +165,8 @@ class MlpFunction : public torch::autograd::Function<MlpFunction> {
       std::move(found.begin(), found.end(), gradients.begin());
       return gradients;
     }
-    std::array<bool, 5> wanted{};
-    // The context counts those that are there.
-    for (size_t i = 0, present = 0; i < wanted.size(); i++) {
-      if (saved[i].defined()) wanted[i] = ctx->needs_input_grad(present++);
-    }
     derive(type, saved[0], {saved[1], saved[2], saved[3], saved[4]}, saved[5], grad_outputs[0],
-           wanted, gradients);
+           wanted_gradients<5>(ctx, saved), gradients);
     return gradients;
   }
 };

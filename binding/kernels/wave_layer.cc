@@ -200,13 +200,9 @@ class WaveLayerFunction : public torch::autograd::Function<WaveLayerFunction> {
           },
           {saved.begin(), saved.begin() + 5}, grad_outputs);
     } else {
-      std::array<bool, 5> wanted{};
-      // The context counts those that are there.
-      for (size_t i = 0, present = 0; i < wanted.size(); i++) {
-        if (saved[i].defined()) wanted[i] = ctx->needs_input_grad(present++);
-      }
-      auto made = derive(type, saved[0], {saved[1], saved[2], saved[3], saved[4]},
-                         {saved[5], saved[6], saved[7]}, grad_outputs[0], wanted);
+      auto made =
+          derive(type, saved[0], {saved[1], saved[2], saved[3], saved[4]},
+                 {saved[5], saved[6], saved[7]}, grad_outputs[0], wanted_gradients<5>(ctx, saved));
       std::move(made.begin(), made.end(), found.begin());
     }
     gradients[0] = std::move(found[0]);

@@ -33,14 +33,15 @@ struct LinearCrossEntropy {
   Sum* d_weight;  // vocabulary x channels, or null
   Sum* d_bias;    // vocabulary, or null
 
-  // Working memory, of the sizes that LinearCrossEntropySizes gives.
-  T* forward_weight;
-  T* backward_weight;
-  T* exponentials;
-  T* scaled_x;
-  Sum* row_sums;
-  Sum* thread_sums;
-  T* thread_values;
+  // Working memory, of the sizes that LinearCrossEntropySizes gives; null where no gradient wants
+  // it.
+  T* forward_weight = nullptr;
+  T* backward_weight = nullptr;
+  T* exponentials = nullptr;
+  T* scaled_x = nullptr;
+  Sum* row_sums = nullptr;
+  Sum* thread_sums = nullptr;
+  T* thread_values = nullptr;
 };
 
 // How the work is cut, the same for any number of threads.
