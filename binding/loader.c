@@ -1,9 +1,11 @@
 /*
  * wavegpt.node: a loader that does not link libtorch.
  *
- * load(libraries: string[], binding: string, abi: bigint) opens libtorch's libraries by absolute
- * path, compares libtorch's version, and only then opens the binding, whose undefined libtorch_cpu
- * and libc10 are satisfied by what is loaded already.
+ * load(libraries: string[], binding: string, abi: bigint, cuda: string) opens libtorch's libraries
+ * by absolute path, compares libtorch's version, and only then opens the binding, whose undefined
+ * libtorch_cpu and libc10 are satisfied by what is loaded already. `cuda` is the library with the
+ * kernels for CUDA, or empty; the binding does without it, so what keeps it from being used is no
+ * error: the binding's cudaKernels() tells it.
  */
 #include <node_api.h>
 #include <stdint.h>
@@ -66,23 +68,42 @@ static unsigned version_part(uint64_t abi, unsigned shift) {
   return (unsigned)(abi >> shift & 255);
 }
 
+/* Hands the CUDA library's kernels to the binding, or why there are none. */
+static void give_cuda_kernels(const char* path, void* binding) {
+  void (*use)(const void*, const char*);
+  const void* (*kernels)(void) = NULL;
+  const char* reason = NULL;
+  void* library;
+  *(void**)(&use) = find_symbol(binding, "wavegpt_use_cuda_kernels");
+  if (!use) return;
+  if (!*path) {
+    reason = "there is no wavegpt_cuda library, or libtorch's CUDA build is not open";
+  } else if (!(library = open_library(path))) {
+    reason = last_error();
+  } else {
+    *(void**)(&kernels) = find_symbol(library, "wavegpt_cuda_kernels");
+    if (!kernels) reason = "wavegpt_cuda_kernels was not found in the wavegpt_cuda library";
+  }
+  use(kernels ? kernels() : NULL, reason);
+}
+
 static napi_value load(napi_env env, napi_callback_info info) {
-  size_t argc = 3;
-  napi_value argv[3], exports;
+  size_t argc = 4;
+  napi_value argv[4], exports;
   uint32_t count = 0, i;
   uint64_t expected = 0, found;
   bool lossless, is_array = false;
   void *first = NULL, *library;
-  char* path;
+  char *path, *cuda_path;
   uint64_t (*abi_version)(void);
   init_function init;
 
-  if (napi_get_cb_info(env, info, &argc, argv, NULL, NULL) != napi_ok || argc != 3 ||
+  if (napi_get_cb_info(env, info, &argc, argv, NULL, NULL) != napi_ok || argc != 4 ||
       napi_is_array(env, argv[0], &is_array) != napi_ok || !is_array ||
       napi_get_array_length(env, argv[0], &count) != napi_ok || count == 0 ||
       napi_get_value_bigint_uint64(env, argv[2], &expected, &lossless) != napi_ok) {
     return fail(env, "ERR_WAVEGPT_ARGUMENT",
-                "load: expected (libraries: string[], binding: string, abi: bigint)");
+                "load: expected (libraries: string[], binding: string, abi: bigint, cuda: string)");
   }
   for (i = 0; i < count; i++) {
     napi_value element;
@@ -110,6 +131,10 @@ static napi_value load(napi_env env, napi_callback_info info) {
   if (!library) return fail(env, "ERR_WAVEGPT_BINDING_LOAD", last_error());
   *(void**)(&init) = find_symbol(library, "wavegpt_torch_init");
   if (!init) return fail(env, "ERR_WAVEGPT_BINDING_LOAD", "wavegpt_torch_init was not found");
+  cuda_path = read_string(env, argv[3], "the CUDA library's path");
+  if (!cuda_path) return NULL;
+  give_cuda_kernels(cuda_path, library);
+  free(cuda_path);
   if (napi_create_object(env, &exports) != napi_ok) return NULL;
   return init(env, exports);
 }

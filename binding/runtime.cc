@@ -2,6 +2,7 @@
 #include <thread>
 
 #include "cpu_allocator.h"
+#include "kernels/plain_cuda.h"
 #include "methods.h"
 
 namespace wavegpt {
@@ -54,6 +55,11 @@ napi_value getNumInteropThreads(Call& call) {
 napi_value setNumInteropThreads(Call& call) {
   at::set_num_interop_threads(ReadThreads(call));
   return call.Undefined();
+}
+
+napi_value cudaKernels(Call& call) {
+  const auto reason = kernels::why_no_cuda_kernels();
+  return reason ? call.NewString(*reason) : call.Null();
 }
 
 napi_value cudaIsAvailable(Call& call) { return call.NewBoolean(at::hasCUDA()); }
@@ -113,6 +119,7 @@ std::vector<MethodEntry> RuntimeMethods() {
       WAVEGPT_METHOD(cudaDeviceCount),      WAVEGPT_METHOD(mpsIsAvailable),
       WAVEGPT_METHOD(synchronize),          WAVEGPT_METHOD(cpuMemory),
       WAVEGPT_METHOD(resetPeakCpuMemory),   WAVEGPT_METHOD(emptyCpuCache),
+      WAVEGPT_METHOD(cudaKernels),
   };
 }
 

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { LIBTORCH_ABI, locateLibtorch } from "./libtorch/index.js";
@@ -5,8 +6,16 @@ import type { NativeBinding } from "./native.js";
 import { packageRoot } from "./package-root.js";
 
 interface Loader {
-  /** Opens `libraries` in order, compares libtorch's version with `abi`, then opens and starts the binding. */
-  load(libraries: readonly string[], bindingPath: string, abi: bigint): NativeBinding;
+  /**
+   * Opens `libraries` in order, compares libtorch's version with `abi`, then opens and starts the binding; with the
+   * kernels of the library `cudaPath` for CUDA, unless that is empty.
+   */
+  load(
+    libraries: readonly string[],
+    bindingPath: string,
+    abi: bigint,
+    cudaPath: string,
+  ): NativeBinding;
 }
 
 interface NodeGypBuild {
@@ -32,11 +41,15 @@ function loadBinding(): NativeBinding {
   const loaderPath = nodeGypBuild.resolve(packageRoot());
   const loader = require(loaderPath) as Loader;
   boundSpinning();
-  const bindingFile = `wavegpt_torch.${LIBRARY_EXTENSION[process.platform] ?? "so"}`;
+  const beside = (name: string) =>
+    path.join(path.dirname(loaderPath), `${name}.${LIBRARY_EXTENSION[process.platform] ?? "so"}`);
+  const libtorch = locateLibtorch();
+  const cudaPath = beside("wavegpt_cuda");
   return loader.load(
-    locateLibtorch().libraries,
-    path.join(path.dirname(loaderPath), bindingFile),
+    libtorch.libraries,
+    beside("wavegpt_torch"),
     LIBTORCH_ABI,
+    libtorch.cuda && existsSync(cudaPath) ? cudaPath : "",
   );
 }
 

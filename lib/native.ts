@@ -145,6 +145,8 @@ export interface ProfilerEvent {
  */
 export interface NativeBinding {
   buildInformation(): BuildInformation;
+  /** Why the kernels for CUDA are not in use; null where they are. */
+  cudaKernels(): string | null;
 
   // Operators
   operatorNames(): string[];

@@ -5,6 +5,8 @@ const files = trackedFiles(
   "binding/**/*.c",
   "binding/**/*.cc",
   "binding/**/*.h",
+  "binding/**/*.cu",
+  "binding/**/*.cuh",
   "binding/*.c",
   "binding/*.cc",
   "binding/*.h",

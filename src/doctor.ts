@@ -199,7 +199,7 @@ async function checkComputation(): Promise<{ checks: Check[]; torch: Torch | nul
   }
 }
 
-function checkGpu(libtorch: Libtorch | null, torch: Torch | null): Check {
+function checkGpu(libtorch: Libtorch | null, torch: Torch | null, kernels: string | null): Check {
   if (process.platform === "darwin") {
     return torch?.mps.isAvailable() ? ok("GPU", "Metal (mps)") : note("GPU", "no Metal device");
   }
@@ -220,13 +220,18 @@ function checkGpu(libtorch: Libtorch | null, torch: Torch | null): Check {
   }
   if (torch === null) return note("GPU", `an NVIDIA driver is here (${driver}); not tried`);
   const count = torch.cuda.deviceCount();
-  return count > 0
-    ? ok("GPU", `CUDA, ${count} device${count === 1 ? "" : "s"}`)
-    : note(
-        "GPU",
-        `an NVIDIA driver is here (${driver}), but CUDA sees no device`,
-        "Try nvidia-smi.",
-      );
+  if (count === 0) {
+    return note(
+      "GPU",
+      `an NVIDIA driver is here (${driver}), but CUDA sees no device`,
+      "Try nvidia-smi.",
+    );
+  }
+  const devices = `CUDA, ${count} device${count === 1 ? "" : "s"}`;
+  return ok(
+    "GPU",
+    `${devices}, kernels of our own: ${kernels === null ? "yes" : `no (${kernels})`}`,
+  );
 }
 
 function checkCache(libtorchFound: boolean): Check {
@@ -273,7 +278,8 @@ async function* examineInTurn(): AsyncGenerator<Check> {
     yield* computation.checks;
     torch = computation.torch;
   }
-  yield checkGpu(libtorch, torch);
+  const kernels = torch && (await import("../lib/binding.js")).binding.cudaKernels();
+  yield checkGpu(libtorch, torch, kernels);
   yield await checkCorpus();
 }
 

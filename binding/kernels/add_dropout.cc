@@ -5,6 +5,7 @@
 #include "kernels/autograd.h"
 #include "kernels/cpu/add_dropout.h"
 #include "kernels/plain_cpu.h"
+#include "kernels/plain_cuda.h"
 
 namespace wavegpt::kernels {
 
@@ -15,7 +16,11 @@ namespace {
 constexpr auto kName = "wavegpt::add_dropout";
 constexpr auto kDropoutName = "wavegpt::dropout";
 
-bool has_kernel(at::ScalarType x, at::ScalarType out) {
+// The residual may be undefined; `out` is the type of the result.
+bool has_kernel(const at::Tensor& residual, const at::Tensor& values, at::ScalarType out) {
+  const auto x = values.scalar_type();
+  if (cuda_kernels_for({values, residual}) != nullptr) return is_cuda_type(x) && is_cuda_type(out);
+  if (!are_plain_cpu({residual, values})) return false;
   const auto is_single = [](at::ScalarType type) {
     return type == at::kFloat || type == at::kBFloat16;
   };
@@ -27,8 +32,9 @@ at::Tensor run(const at::Tensor& residual, const at::Tensor& x, const Dropping& 
                at::ScalarType to) {
   const at::Tensor values = x.contiguous();
   const at::Tensor residuals = residual.defined() ? residual.contiguous() : at::Tensor();
-  auto out = at::empty(x.sizes(), at::TensorOptions().dtype(to));
-  add_dropout_forward(AddDropout{
+  const CudaDevice device(x);
+  auto out = at::empty(x.sizes(), at::TensorOptions().dtype(to).device(x.device()));
+  const AddDropout task{
       .x_type = x.scalar_type(),
       .out_type = to,
       .seed = static_cast<uint64_t>(dropping.seed),
@@ -37,7 +43,12 @@ at::Tensor run(const at::Tensor& residual, const at::Tensor& x, const Dropping& 
       .residual = residual.defined() ? residuals.const_data_ptr() : nullptr,
       .x = values.const_data_ptr(),
       .out = out.mutable_data_ptr(),
-  });
+  };
+  if (const auto* kernels = cuda_kernels_of(x)) {
+    kernels->add_dropout(task);
+  } else {
+    add_dropout_forward(task);
+  }
   return out;
 }
 
@@ -51,7 +62,7 @@ void save(AutogradContext* ctx, const at::Tensor& x, double p, int64_t seed) {
 // Again dropout of the same seed: differentiable as often as one likes.
 at::Tensor grad_of_x(AutogradContext* ctx, const at::Tensor& grad) {
   const Dropping dropping{ctx->saved_data["p"].toDouble(), true, ctx->saved_data["seed"].toInt()};
-  return drop(grad, dropping, static_cast<at::ScalarType>(ctx->saved_data["x"].toInt()));
+  return drop_of_seed(grad, dropping, static_cast<at::ScalarType>(ctx->saved_data["x"].toInt()));
 }
 
 class DropoutFunction : public torch::autograd::Function<DropoutFunction> {
@@ -90,8 +101,7 @@ class AddDropoutFunction : public torch::autograd::Function<AddDropoutFunction> 
 at::Tensor add_dropout(const at::Tensor& residual, const at::Tensor& x, double p, bool train) {
   check_add_dropout(kName, residual, x, p);
   const Dropping dropping{p, train, draw_dropout_seed(p, train)};
-  if (!dropping.drops() || !are_plain_cpu({residual, x}) ||
-      !has_kernel(x.scalar_type(), residual.scalar_type())) {
+  if (!dropping.drops() || !has_kernel(residual, x, residual.scalar_type())) {
     return add_dropout_composition(residual, x, dropping);
   }
   return AddDropoutFunction::apply(residual, x, p, dropping.seed);
@@ -101,7 +111,10 @@ at::Tensor dropout_operator(const at::Tensor& x, double p, bool train) {
   TORCH_CHECK(at::isFloatingType(x.scalar_type()), kDropoutName,
               ": x must be of a floating-point type, got ", x.scalar_type());
   check_dropout(kDropoutName, p);
-  return drop(x, Dropping{p, train, draw_dropout_seed(p, train)}, x.scalar_type());
+  const Dropping dropping{p, train, draw_dropout_seed(p, train)};
+  const auto type = x.scalar_type();
+  return has_kernel({}, x, type) ? drop_of_seed(x, dropping, type)
+                                 : dropout(x, p, train, dropping.seed);
 }
 
 }  // namespace
@@ -126,10 +139,12 @@ at::Tensor add_dropout_composition(const at::Tensor& residual, const at::Tensor&
       .to(residual.scalar_type());
 }
 
-at::Tensor drop(const at::Tensor& x, const Dropping& dropping, at::ScalarType to) {
+at::Tensor drop_of_seed(const at::Tensor& x, const Dropping& dropping, at::ScalarType to) {
   if (!dropping.drops()) return x.to(to);
-  if (!is_plain_cpu(x) || !has_kernel(x.scalar_type(), to)) {
-    return dropout(x, dropping.p, dropping.train, dropping.seed).to(to);
+  if (!has_kernel({}, x, to)) {
+    const auto mask =
+        dropout_mask(x.sym_sizes(), dropping.p, dropping.seed, x.scalar_type(), x.device());
+    return (x * mask).to(to);
   }
   return DropoutFunction::apply(x, dropping.p, dropping.seed, static_cast<int64_t>(to));
 }

@@ -21,7 +21,8 @@ void check_add_dropout(const char* name, const at::Tensor& residual, const at::T
 at::Tensor add_dropout_composition(const at::Tensor& residual, const at::Tensor& x,
                                    const Dropping& dropping);
 
-// dropout(x) in the type `to`, differentiable, by the kernel where it can.
-at::Tensor drop(const at::Tensor& x, const Dropping& dropping, at::ScalarType to);
+// dropout(x) in the type `to`, differentiable, by the kernel where it can; what it drops is the
+// seed's on every device, as a backward pass needs it.
+at::Tensor drop_of_seed(const at::Tensor& x, const Dropping& dropping, at::ScalarType to);
 
 }  // namespace wavegpt::kernels

@@ -18,8 +18,8 @@ class AddDropoutLayerNormFunction : public torch::autograd::Function<AddDropoutL
                                bool train, int64_t seed, int64_t normed) {
     ctx->set_materialize_grads(false);
     const auto weights = weight.value_or(at::Tensor()), biases = bias.value_or(at::Tensor());
-    auto result = layer_norm_on_cpu(residual, x, weights, biases, eps, Dropping{p, train, seed},
-                                    static_cast<at::ScalarType>(normed));
+    auto result = layer_norm_by_kernel(residual, x, weights, biases, eps, Dropping{p, train, seed},
+                                       static_cast<at::ScalarType>(normed));
     ctx->save_for_backward({result.sum, weights, biases, result.mean, result.rstd});
     ctx->saved_data["eps"] = eps;
     ctx->saved_data["p"] = p;
@@ -57,7 +57,7 @@ class AddDropoutLayerNormFunction : public torch::autograd::Function<AddDropoutL
       }
       if (!total.defined()) return gradients;
       if (ctx->needs_input_grad(0)) gradients[0] = total.to(sum.scalar_type());
-      if (ctx->needs_input_grad(1)) gradients[1] = drop(total, dropping, x);
+      if (ctx->needs_input_grad(1)) gradients[1] = drop_of_seed(total, dropping, x);
       return gradients;
     }
     const LayerNormWanted wanted{
@@ -66,9 +66,9 @@ class AddDropoutLayerNormFunction : public torch::autograd::Function<AddDropoutL
         .weight = weight.defined() && ctx->needs_input_grad(2),
         .bias = bias.defined() && ctx->needs_input_grad(weight.defined() ? 3 : 2),
     };
-    const auto found = layer_norm_gradients_on_cpu(
-        {.sum = sum, .normed = {}, .mean = saved[3], .rstd = saved[4]}, weight, bias, dropping, x,
-        grad_sum, grad_normed, normed, wanted);
+    const auto found =
+        layer_norm_gradients({.sum = sum, .normed = {}, .mean = saved[3], .rstd = saved[4]}, weight,
+                             bias, dropping, x, grad_sum, grad_normed, normed, wanted);
     gradients[0] = found.residual;
     gradients[1] = found.x;
     gradients[2] = found.weight;
@@ -93,8 +93,8 @@ std::tuple<at::Tensor, at::Tensor> add_dropout_layer_norm(const at::Tensor& resi
   }
   const auto type = residual.scalar_type();
   const auto outputs = AddDropoutLayerNormFunction::apply(
-      residual, takes_layer_norm_x(type, x.scalar_type()) ? x : x.to(type), weight, bias, eps, p,
-      train, dropping.seed, static_cast<int64_t>(normed));
+      residual, takes_layer_norm_x(type, x) ? x : x.to(type), weight, bias, eps, p, train,
+      dropping.seed, static_cast<int64_t>(normed));
   return {outputs[0], outputs[1]};
 }
 

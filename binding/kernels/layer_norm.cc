@@ -4,6 +4,7 @@
 
 #include "kernels/autograd.h"
 #include "kernels/plain_cpu.h"
+#include "kernels/plain_cuda.h"
 
 namespace wavegpt::kernels {
 
@@ -18,10 +19,10 @@ at::ScalarType sum_type(at::ScalarType type) {
   return type == at::kDouble ? at::kDouble : at::kFloat;
 }
 
-at::Tensor parameter(const at::Tensor& given, double absent, int64_t channels,
-                     at::ScalarType type) {
+at::Tensor parameter(const at::Tensor& given, double absent, int64_t channels, at::ScalarType type,
+                     at::Device device) {
   if (given.defined()) return given.to(type).contiguous();
-  return at::full({channels}, absent, at::TensorOptions().dtype(type));
+  return at::full({channels}, absent, at::TensorOptions().dtype(type).device(device));
 }
 
 const void* data(const at::Tensor& tensor) {
@@ -51,38 +52,45 @@ void check_layer_norm(const char* name, const at::Tensor& like, const at::Tensor
   check("bias", bias);
 }
 
-bool takes_layer_norm_x(at::ScalarType residual, at::ScalarType x) {
-  return x == residual || (residual == at::kFloat && x == at::kBFloat16);
+bool takes_layer_norm_x(at::ScalarType residual, const at::Tensor& x) {
+  const auto type = x.scalar_type();
+  if (type == residual) return true;
+  return residual == at::kFloat && (type == at::kBFloat16 || (x.is_cuda() && type == at::kHalf));
 }
 
 bool has_layer_norm_kernel(const at::Tensor& residual, const at::Tensor& x,
                            const at::Tensor& weight, const at::Tensor& bias,
                            at::ScalarType normed) {
-  if (!are_plain_cpu({residual, x, weight, bias}) || residual.numel() == 0) return false;
   const auto type = residual.scalar_type();
+  if (cuda_kernels_for({residual, x, weight, bias}) != nullptr) {
+    return residual.numel() != 0 && is_cuda_type(type) &&
+           (normed == type || (type == at::kFloat && is_cuda_type(normed)));
+  }
+  if (!are_plain_cpu({residual, x, weight, bias}) || residual.numel() == 0) return false;
   if (type != at::kFloat && type != at::kDouble && type != at::kBFloat16) return false;
   return normed == type || (type == at::kFloat && normed == at::kBFloat16);
 }
 
-LayerNormed layer_norm_on_cpu(const at::Tensor& residual, const at::Tensor& x,
-                              const at::Tensor& weight, const at::Tensor& bias, double eps,
-                              const Dropping& dropping, at::ScalarType normed) {
+LayerNormed layer_norm_by_kernel(const at::Tensor& residual, const at::Tensor& x,
+                                 const at::Tensor& weight, const at::Tensor& bias, double eps,
+                                 const Dropping& dropping, at::ScalarType normed) {
   const auto type = residual.scalar_type();
   const auto channels = residual.size(-1);
   const auto rows = residual.numel() / channels;
   const auto sums = sum_type(type);
   const at::Tensor residuals = residual.contiguous();
   const at::Tensor added = x.defined() ? x.contiguous() : at::Tensor();
-  const at::Tensor weights = parameter(weight, 1, channels, sums);
-  const at::Tensor biases = parameter(bias, 0, channels, sums);
-  const auto options = at::TensorOptions().dtype(type);
+  const CudaDevice device(residual);
+  const at::Tensor weights = parameter(weight, 1, channels, sums, residual.device());
+  const at::Tensor biases = parameter(bias, 0, channels, sums, residual.device());
+  const auto options = at::TensorOptions().dtype(type).device(residual.device());
   LayerNormed result{
       .sum = x.defined() ? at::empty(residual.sizes(), options) : residuals,
       .normed = at::empty(residual.sizes(), options.dtype(normed)),
       .mean = at::empty({rows}, options.dtype(sums)),
       .rstd = at::empty({rows}, options.dtype(sums)),
   };
-  layer_norm_forward(LayerNormForward{
+  const LayerNormForward task{
       .types = {type, x.defined() ? x.scalar_type() : type, normed},
       .rows = rows,
       .channels = channels,
@@ -98,24 +106,30 @@ LayerNormed layer_norm_on_cpu(const at::Tensor& residual, const at::Tensor& x,
       .normed = mutable_data(result.normed),
       .mean = mutable_data(result.mean),
       .rstd = mutable_data(result.rstd),
-  });
+  };
+  if (const auto* kernels = cuda_kernels_of(residuals)) {
+    kernels->layer_norm_forward(task);
+  } else {
+    layer_norm_forward(task);
+  }
   return result;
 }
 
-LayerNormGradients layer_norm_gradients_on_cpu(const LayerNormed& saved, const at::Tensor& weight,
-                                               const at::Tensor& bias, const Dropping& dropping,
-                                               at::ScalarType x, const at::Tensor& grad_sum,
-                                               const at::Tensor& grad_normed, at::ScalarType normed,
-                                               const LayerNormWanted& wanted) {
+LayerNormGradients layer_norm_gradients(const LayerNormed& saved, const at::Tensor& weight,
+                                        const at::Tensor& bias, const Dropping& dropping,
+                                        at::ScalarType x, const at::Tensor& grad_sum,
+                                        const at::Tensor& grad_normed, at::ScalarType normed,
+                                        const LayerNormWanted& wanted) {
   const auto type = saved.sum.scalar_type();
   const auto channels = saved.sum.size(-1);
   const auto rows = saved.sum.numel() / channels;
   const auto sums = sum_type(type);
   const at::Tensor sum = saved.sum.contiguous();
-  const at::Tensor weights = parameter(weight, 1, channels, sums);
+  const CudaDevice device(sum);
+  const at::Tensor weights = parameter(weight, 1, channels, sums, sum.device());
   const at::Tensor from_sum = grad_sum.defined() ? grad_sum.to(type).contiguous() : at::Tensor();
   const at::Tensor from_normed = grad_normed.to(normed).contiguous();
-  const auto options = at::TensorOptions().dtype(type);
+  const auto options = at::TensorOptions().dtype(type).device(sum.device());
   LayerNormGradients result;
   if (wanted.residual) result.residual = at::empty(sum.sizes(), options);
   if (wanted.x) result.x = at::empty(sum.sizes(), options.dtype(x));
@@ -124,7 +138,7 @@ LayerNormGradients layer_norm_gradients_on_cpu(const LayerNormed& saved, const a
     parameters = at::empty({2, channels}, options.dtype(sums));
     partial_sums = at::empty({layer_norm_blocks(rows), 2, channels}, options.dtype(sums));
   }
-  layer_norm_backward(LayerNormBackward{
+  const LayerNormBackward task{
       .types = {type, x, normed},
       .rows = rows,
       .channels = channels,
@@ -141,7 +155,12 @@ LayerNormGradients layer_norm_gradients_on_cpu(const LayerNormed& saved, const a
       .grad_x = mutable_data(result.x),
       .grad_parameters = mutable_data(parameters),
       .partial_sums = mutable_data(partial_sums),
-  });
+  };
+  if (const auto* kernels = cuda_kernels_of(sum)) {
+    kernels->layer_norm_backward(task);
+  } else {
+    layer_norm_backward(task);
+  }
   if (wanted.weight) result.weight = parameters.select(0, 0).to(weight.scalar_type());
   if (wanted.bias) result.bias = parameters.select(0, 1).to(bias.scalar_type());
   return result;
@@ -167,8 +186,8 @@ class LayerNormFunction : public torch::autograd::Function<LayerNormFunction> {
                             const std::optional<at::Tensor>& bias, double eps, int64_t normed) {
     ctx->set_materialize_grads(false);
     const auto weights = weight.value_or(at::Tensor()), biases = bias.value_or(at::Tensor());
-    auto result = layer_norm_on_cpu(x, {}, weights, biases, eps, Dropping{0, false, 0},
-                                    static_cast<at::ScalarType>(normed));
+    auto result = layer_norm_by_kernel(x, {}, weights, biases, eps, Dropping{0, false, 0},
+                                       static_cast<at::ScalarType>(normed));
     ctx->save_for_backward({x, weights, biases, result.mean, result.rstd});
     ctx->saved_data["eps"] = eps;
     ctx->saved_data["normed"] = normed;
@@ -198,7 +217,7 @@ class LayerNormFunction : public torch::autograd::Function<LayerNormFunction> {
         .weight = weight.defined() && ctx->needs_input_grad(1),
         .bias = bias.defined() && ctx->needs_input_grad(weight.defined() ? 2 : 1),
     };
-    const auto found = layer_norm_gradients_on_cpu(
+    const auto found = layer_norm_gradients(
         {.sum = x, .normed = {}, .mean = saved[3], .rstd = saved[4]}, weight, bias,
         Dropping{0, false, 0}, x.scalar_type(), {}, grad_outputs[0], normed, wanted);
     gradients[0] = found.residual;

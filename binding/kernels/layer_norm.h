@@ -30,19 +30,19 @@ bool has_layer_norm_kernel(const at::Tensor& residual, const at::Tensor& x,
 
 // Whether the kernel adds an x of this type to a residual of that; others have to be converted to
 // the residual's.
-bool takes_layer_norm_x(at::ScalarType residual, at::ScalarType x);
+bool takes_layer_norm_x(at::ScalarType residual, const at::Tensor& x);
 
-// By the kernel. Without x the sum is the residual.
-LayerNormed layer_norm_on_cpu(const at::Tensor& residual, const at::Tensor& x,
-                              const at::Tensor& weight, const at::Tensor& bias, double eps,
-                              const Dropping& dropping, at::ScalarType normed);
+// By the kernel of the device. Without x the sum is the residual.
+LayerNormed layer_norm_by_kernel(const at::Tensor& residual, const at::Tensor& x,
+                                 const at::Tensor& weight, const at::Tensor& bias, double eps,
+                                 const Dropping& dropping, at::ScalarType normed);
 
 // grad_sum may be undefined. The types are those of forward: x's is `x`.
-LayerNormGradients layer_norm_gradients_on_cpu(const LayerNormed& saved, const at::Tensor& weight,
-                                               const at::Tensor& bias, const Dropping& dropping,
-                                               at::ScalarType x, const at::Tensor& grad_sum,
-                                               const at::Tensor& grad_normed, at::ScalarType normed,
-                                               const LayerNormWanted& wanted);
+LayerNormGradients layer_norm_gradients(const LayerNormed& saved, const at::Tensor& weight,
+                                        const at::Tensor& bias, const Dropping& dropping,
+                                        at::ScalarType x, const at::Tensor& grad_sum,
+                                        const at::Tensor& grad_normed, at::ScalarType normed,
+                                        const LayerNormWanted& wanted);
 
 // By libtorch's operators: statistics in float (double of double), the result of type `normed`.
 at::Tensor layer_norm_composition(const at::Tensor& x, const at::Tensor& weight,

@@ -7,6 +7,7 @@
 #include "kernels/cpu/linear_cross_entropy.h"
 #include "kernels/dense.h"
 #include "kernels/plain_cpu.h"
+#include "kernels/plain_cuda.h"
 
 namespace wavegpt::kernels {
 
@@ -53,14 +54,8 @@ template struct LinearCrossEntropySizes<c10::BFloat16>;
 
 namespace {
 
-struct Wanted {
-  bool x, weight, bias;
-  bool any() const { return x || weight || bias; }
-};
-
-struct Result {
-  at::Tensor loss, d_x, d_weight, d_bias;
-};
+using Wanted = CrossEntropyWanted;
+using Result = CrossEntropyResult;
 
 // Gradients are those of the loss itself, in the type that sums are made in.
 template <typename T>
@@ -116,6 +111,9 @@ Result compute(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& 
 Result compute(at::ScalarType type, const at::Tensor& x, const at::Tensor& weight,
                const at::Tensor& bias, const at::Tensor& target, int64_t ignore_index,
                Wanted wanted) {
+  if (x.is_cuda()) {
+    return linear_cross_entropy_on_cuda(type, x, weight, bias, target, ignore_index, wanted);
+  }
   return with_type(type, [&]<typename T>(T) {
     return compute<T>(x, weight, bias, target, ignore_index, wanted);
   });
@@ -186,6 +184,15 @@ class LinearCrossEntropyFunction : public torch::autograd::Function<LinearCrossE
       for (size_t i = 0; i < 3; i++) gradients[i] = list[i].value_or(at::Tensor());
       made = c10::IValue();
     }
+    if (x.is_cuda()) {
+      // Nothing waits for the device, and float16 is rounded to when the loss's scale is in.
+      const std::initializer_list<at::Tensor> inputs{x, weight, bias};
+      for (size_t i = 0; i < 3; i++) {
+        if (!gradients[i].defined()) continue;
+        gradients[i] = gradients[i].mul_(scale).to(inputs.begin()[i].scalar_type());
+      }
+      return gradients;
+    }
     // A loss that is differentiated itself has a gradient of one, and large gradients need no pass
     // to be left as they are.
     const bool is_one = scale.item<double>() == 1;
@@ -235,6 +242,12 @@ void check_targets(const at::Tensor& target, int64_t vocabulary, int64_t ignore_
 // Integers would be chosen by a type that gemm has no product for.
 bool has_kernel(at::ScalarType type, const at::Tensor& x, const at::Tensor& weight,
                 const at::Tensor& bias, const at::Tensor& target) {
+  if (cuda_kernels_for({x, weight, bias, target}) != nullptr) {
+    for (const auto* tensor : {&x, &weight, &bias}) {
+      if (tensor->defined() && !is_cuda_type(tensor->scalar_type())) return false;
+    }
+    return is_cuda_type(type) && target.numel() != 0 && weight.size(1) != 0;
+  }
   if (!are_plain_cpu({x, weight, bias, target}) || !gemm_supports(type)) return false;
   if (target.numel() == 0 || weight.size(1) == 0) return false;
   if (type == at::kBFloat16 && weight.size(1) % 2 != 0) return false;
@@ -256,7 +269,8 @@ at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& weight,
   const auto type = compute_type(x);
   if (!has_kernel(type, x, weight, biases, target))
     return composition(type, x, weight, biases, target, ignore_index);
-  check_targets(target, weight.size(0), ignore_index);
+  // On CUDA the kernel looks, as libtorch's own does: the host would have to wait for it.
+  if (!target.is_cuda()) check_targets(target, weight.size(0), ignore_index);
   return LinearCrossEntropyFunction::apply(x, weight, bias, target, ignore_index,
                                            static_cast<int64_t>(type), at::GradMode::is_enabled());
 }
