@@ -1,7 +1,8 @@
 /**
  * Builds the native addon: build/Release/wavegpt.node (the loader) and wavegpt_torch.{so,dylib,dll} beside it.
  * Incremental; `--clean` starts anew, `--debug` builds for a debugger, `--symbols` keeps the names of functions for
- * profilers (`npm run bench -- profile`). Nothing is downloaded but libtorch, where
+ * profilers (`npm run bench -- profile`), `--cuda` builds the kernels for CUDA beside it (wavegpt_cuda; needs nvcc and
+ * a libtorch with CUDA). Nothing is downloaded but libtorch, where
  * the machine has none: Node-API's headers come from the package node-api-headers (package.json's
  * `binary.napi_versions` tells cmake-js so).
  */
@@ -45,7 +46,7 @@ function parallelJobs() {
 }
 
 /** What CMake fixed when it configured: where this differs from the last time, the folder is made anew. */
-function configurationStamp(libtorch, configuration, symbols) {
+function configurationStamp(libtorch, configuration, symbols, cuda) {
   return JSON.stringify({
     root,
     libtorch: libtorch.directory,
@@ -57,6 +58,7 @@ function configurationStamp(libtorch, configuration, symbols) {
     compiler: [process.env.CC ?? null, process.env.CXX ?? null, process.env.CXXFLAGS ?? null],
     anyTorch: process.env.WAVEGPT_ANY_TORCH ?? null,
     symbols,
+    cuda: cuda ? [process.env.CUDACXX ?? null, process.env.CUDAARCHS ?? null] : null,
   });
 }
 
@@ -83,7 +85,11 @@ console.error(
 
 const stampFile = path.join(build, "configuration.json");
 const symbols = process.argv.includes("--symbols");
-const stamp = configurationStamp(libtorch, configuration, symbols);
+const cuda = process.argv.includes("--cuda");
+if (cuda && !process.env.CUDACXX && findProgram("nvcc") === null) {
+  fail("--cuda needs nvcc, CUDA's compiler, on the PATH or named by CUDACXX.");
+}
+const stamp = configurationStamp(libtorch, configuration, symbols, cuda);
 const before = existsSync(stampFile) ? readFileSync(stampFile, "utf8") : "";
 const fresh = process.argv.includes("--clean") || before !== stamp;
 if (fresh) removeBuild(build);
@@ -103,6 +109,7 @@ if (fresh) {
   const definitions = [`--CDLIBTORCH=${libtorch.directory.replaceAll("\\", "/")}`];
   if (process.env.WAVEGPT_ANY_TORCH === "1") definitions.push("--CDWAVEGPT_ANY_TORCH=ON");
   definitions.push(`--CDWAVEGPT_SYMBOLS=${symbols ? "ON" : "OFF"}`);
+  definitions.push(`--CDWAVEGPT_CUDA=${cuda ? "ON" : "OFF"}`);
   const status = runModule(cmakeJs, ["configure", ...options, ...definitions], {
     env: environment,
   });
@@ -119,11 +126,12 @@ const status = runModule(cmakeJs, ["build", ...options, "--parallel", parallelJo
 if (status !== 0) fail("The native addon did not compile (see above).");
 
 const extension = { win32: "dll", darwin: "dylib" }[process.platform] ?? "so";
-for (const name of ["wavegpt.node", `wavegpt_torch.${extension}`]) {
+const libraries = ["wavegpt_torch", ...(cuda ? ["wavegpt_cuda"] : [])];
+for (const name of ["wavegpt.node", ...libraries.map((library) => `${library}.${extension}`)]) {
   if (!existsSync(path.join(build, configuration, name))) {
     fail(`The build ended without build/${configuration}/${name}.`);
   }
 }
 console.error(
-  `wavegpt: build/${configuration}/wavegpt.node and wavegpt_torch.${extension} are up to date`,
+  `wavegpt: build/${configuration}/wavegpt.node and ${libraries.map((library) => `${library}.${extension}`).join(", ")} are up to date`,
 );
