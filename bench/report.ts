@@ -54,7 +54,7 @@ export function formatSaved(files: readonly string[]): string {
   ].join("\n");
 }
 
-/** What each part is in the newest of the files that has it. */
+/** What each part is in the newest of the files that has it; of steps and profiles, each training by itself. */
 interface Newest {
   readonly step?: StepReport;
   readonly kernels?: KernelReport;
@@ -104,13 +104,30 @@ function tableNamed(name: string, { step, kernels, scaling, profile, before }: N
 
 const MARKED = /(<!-- bench: (.+?) -->\n)[\s\S]*?(\n<!-- end -->)/g;
 
+/** The reports of one part as one: each training as the last of them has it, in the order of the first. */
+function together<Report extends { readonly results: readonly { readonly name: string }[] }>(
+  reports: readonly (Report | undefined)[],
+): Report | undefined {
+  const known = reports.filter((report) => report !== undefined);
+  const results = new Map(known.flatMap((report) => report.results.map((one) => [one.name, one])));
+  const last = known.at(-1);
+  return last && { ...last, results: [...results.values()] };
+}
+
 /** A page with the tables between its markers made anew; those that were not measured stay. */
 export function fillPage(page: string, saved: readonly Saved[]): string {
-  const profiles = saved.filter((one) => one.profile !== undefined);
-  const newest = Object.assign({}, ...saved) as Newest;
-  const all = profiles.length > 1 ? { ...newest, before: profiles[0]!.profile } : newest;
+  const profiles = saved.flatMap((one) => (one.profile as ProfileReport | undefined) ?? []);
+  const [before] = profiles;
+  const step = together(saved.map((one) => one.step as StepReport | undefined));
+  const profile = together(profiles);
+  const newest = {
+    ...(Object.assign({}, ...saved) as Newest),
+    ...(step && { step }),
+    ...(profile && { profile }),
+    ...(before && profiles.length > 1 && { before }),
+  };
   return page.replace(MARKED, (found, start: string, name: string, end: string) => {
-    const made = tableNamed(name, all as Newest);
+    const made = tableNamed(name, newest);
     return made === null ? found : `${start}${made}${end}`;
   });
 }

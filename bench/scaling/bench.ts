@@ -30,8 +30,12 @@ export interface ThreadsResult {
   /** Milliseconds a step, by round, with one thread and with all of `threads`. */
   readonly one: readonly number[];
   readonly all: readonly number[];
-  /** How many times faster, by round. */
+  /** The same of `threads` processes at once with one thread each, which share nothing but the machine. */
+  readonly apart: readonly number[];
+  /** How many times faster all threads are than one, by round. */
   readonly faster: Spread;
+  /** How many times the work of one process all of them did in the same time, by round: what the machine gives. */
+  readonly machine: Spread;
 }
 
 export interface ScalingResult {
@@ -47,36 +51,52 @@ export interface ScalingReport {
   readonly results: readonly ScalingResult[];
 }
 
+interface Entrant {
+  readonly settings: Settings;
+  readonly threads: number;
+  /** How many processes do the same at once; default 1. */
+  readonly processes?: number;
+}
+
 /** Trainings that take turns: milliseconds a step of each, by round. */
 async function inTurns(
-  trainings: readonly { readonly settings: Settings; readonly threads: number }[],
+  trainings: readonly Entrant[],
   vocabulary: number,
   { quick }: BenchOptions,
   rounds: number,
 ): Promise<number[][]> {
   const folder = mkdtempSync(path.join(tmpdir(), "wavegpt-bench-"));
-  const workers: Worker[] = [];
+  const workers: Worker[][] = [];
   try {
     const tokens = path.join(folder, "tokens.u16");
     writeTokens(tokens, vocabulary);
     const steps: number[] = [];
-    for (const { settings, threads } of trainings) {
-      const worker = Worker.node("TypeScript", "step/worker.js", threadEnvironment(threads));
-      workers.push(worker);
-      await worker.ask("prepare", { settings, vocabulary, tokens, weights: "", threads });
-      await worker.ask("train", { steps: quick ? 1 : 10 });
-      const each = (await worker.ask<number>("train", { steps: 2 })) / 2;
+    // As long as the slowest of the processes takes.
+    const train = async (at: number, count: number) =>
+      Math.max(
+        ...(await Promise.all(
+          workers[at]!.map((worker) => worker.ask<number>("train", { steps: count })),
+        )),
+      );
+    for (const [at, { settings, threads, processes = 1 }] of trainings.entries()) {
+      workers.push([]);
+      for (let process = 0; process < processes; process++) {
+        const worker = Worker.node("TypeScript", "step/worker.js", threadEnvironment(threads));
+        workers[at]!.push(worker);
+        await worker.ask("prepare", { settings, vocabulary, tokens, weights: "", threads });
+      }
+      await train(at, quick ? 1 : 10);
+      const each = (await train(at, 2)) / 2;
       steps.push(quick ? 1 : Math.max(1, Math.ceil(0.2 / each)));
     }
     const names = trainings.map((_, at) => String(at));
     const measured = await takeTurns(names, rounds, async (name) => {
       const at = Number(name);
-      const seconds = await workers[at]!.ask<number>("train", { steps: steps[at]! });
-      return (seconds * 1000) / steps[at]!;
+      return ((await train(at, steps[at]!)) * 1000) / steps[at]!;
     });
     return names.map((name) => measured[name]!);
   } finally {
-    await Promise.all(workers.map((worker) => worker.stop()));
+    await Promise.all(workers.flat().map((worker) => worker.stop()));
     rmSync(folder, { recursive: true, force: true });
   }
 }
@@ -89,9 +109,25 @@ async function scale(
   const { threads } = options;
   let byThreads: ThreadsResult | null = null;
   if (threads > 1) {
-    const both = [1, threads].map((count) => ({ settings, threads: count }));
-    const [one, all] = (await inTurns(both, vocabulary, options, rounds)) as [number[], number[]];
-    byThreads = { threads, one, all, faster: ratiosOf(one, all) };
+    const [one, all, apart] = (await inTurns(
+      [
+        { settings, threads: 1 },
+        { settings, threads },
+        { settings, threads: 1, processes: threads },
+      ],
+      vocabulary,
+      options,
+      rounds,
+    )) as [number[], number[], number[]];
+    const whole = one.map((milliseconds) => milliseconds * threads);
+    byThreads = {
+      threads,
+      one,
+      all,
+      apart,
+      faster: ratiosOf(one, all),
+      machine: ratiosOf(whole, apart),
+    };
   }
   const dimensions: DimensionResult[] = [];
   for (const dimension of DIMENSIONS) {

@@ -13,7 +13,7 @@ const apart = ({ sizes }: DimensionResult) =>
 export function threadsTable({ results }: ScalingReport): string | null {
   const rows = results.flatMap(({ name, threads }) => {
     if (threads === null) return [];
-    const { one, all, faster, threads: count } = threads;
+    const { one, all, apart, faster, machine, threads: count } = threads;
     const reached = faster.median >= FASTER ? "reached" : "not reached";
     return [
       [
@@ -21,13 +21,27 @@ export function threadsTable({ results }: ScalingReport): string | null {
         String(count),
         formatSpread(spreadOf(one), 1),
         formatSpread(spreadOf(all), 1),
+        formatSpread(spreadOf(apart), 1),
         formatSpread(faster, 2),
+        formatSpread(machine, 2),
         count === 2 ? `${reached} (${FASTER})` : "",
       ],
     ];
   });
   if (rows.length === 0) return null;
-  return table(["training", "threads", "with 1", "with all", "times faster", "goal"], rows);
+  return table(
+    [
+      "training",
+      "threads",
+      "with 1",
+      "with all",
+      "1 each, at once",
+      "times faster",
+      "machine",
+      "goal",
+    ],
+    rows,
+  );
 }
 
 export function sizesTable({ results }: ScalingReport): string {
@@ -60,7 +74,13 @@ export function formatScaling(report: ScalingReport): string {
   return [
     `## How a step's time grows\n`,
     `Our own side alone, ${threads} threads, ${results[0]!.rounds} rounds in turns; median (quartiles) in ms.\n`,
-    ...(byThreads === null ? [] : [byThreads, ""]),
+    ...(byThreads === null
+      ? []
+      : [
+          byThreads,
+          "",
+          `"1 each, at once": ${threads} processes train side by side with one thread each and share nothing but the machine; "machine" is how many times the work of one they did in its time, which no program can do better.\n`,
+        ]),
     "The line is the one with the least relative distances (time = fixed + each x size):\n",
     sizesTable(report),
   ].join("\n");

@@ -102,6 +102,13 @@ describe("a page's tables", () => {
     expect(fillPage(filled, [saved])).toBe(filled);
   });
 
+  it("take each training from the last file that measured it", () => {
+    const lonely = { ...profile.results[0], name: "wavegpt 65 float32" };
+    const files = [saved, { profile: { ...profile, results: [lonely] } } as unknown as Saved];
+    const filled = fillPage(page, files);
+    expect(filled).toMatch(/gpt 65 float32[\s\S]*wavegpt 65 float32/);
+  });
+
   it("have names that are known", () => {
     expect(() => fillPage(page.replace("outside", "inside"), [saved])).toThrow("no table inside");
   });
