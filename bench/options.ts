@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 
-export const PARTS = ["overhead", "step", "kernels", "scaling", "profile"] as const;
+export const PARTS = ["overhead", "step", "kernels", "scaling", "waiting", "profile"] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface BenchOptions {
@@ -33,6 +33,7 @@ Parts (default: overhead step)
                 GPT-2's (50304), against PyTorch eager and torch.compile
   kernels       each wavegpt:: operator, against the same by libtorch's and from Python
   scaling       how our step's time grows with threads, batch, block size and layers
+  waiting       our step by how OpenMP's threads wait for work, alone and beside other processes
   profile       where a training step spends its time, by libtorch call and by perf; for the
                 share outside libtorch and our kernels: npm run build:binding -- --symbols
   report        shows what --json wrote; of several files, their profiles beside each other.

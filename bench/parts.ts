@@ -8,6 +8,8 @@ import { measureScaling } from "./scaling/bench.js";
 import { formatScaling } from "./scaling/format.js";
 import { measureSteps } from "./step/bench.js";
 import { formatSteps } from "./step/format.js";
+import { measureWaiting } from "./waiting/bench.js";
+import { formatWaiting } from "./waiting/format.js";
 
 interface PartOf<Report> {
   readonly measure: (options: BenchOptions) => Promise<Report>;
@@ -28,5 +30,6 @@ export const MEASURED: Readonly<Record<Part, PartOf<unknown>>> = {
   step: part(measureSteps, formatSteps),
   kernels: part(measureKernels, formatKernels),
   scaling: part(measureScaling, formatScaling),
+  waiting: part(measureWaiting, formatWaiting),
   profile: part(profileSteps, formatProfile),
 };

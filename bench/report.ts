@@ -11,6 +11,8 @@ import type { ScalingReport } from "./scaling/bench.js";
 import { sizesTable, threadsTable } from "./scaling/format.js";
 import type { StepReport } from "./step/bench.js";
 import { bestTable, stepTable } from "./step/format.js";
+import type { WaitingReport } from "./waiting/bench.js";
+import { waitingTable } from "./waiting/format.js";
 
 /** What `--json FILE` writes. */
 export interface Saved extends Partial<Record<Part, unknown>> {
@@ -59,6 +61,7 @@ interface Newest {
   readonly step?: StepReport;
   readonly kernels?: KernelReport;
   readonly scaling?: ScalingReport;
+  readonly waiting?: WaitingReport;
   readonly profile?: ProfileReport;
   /** The profile of the first file that has one, where there are several. */
   readonly before?: ProfileReport;
@@ -76,7 +79,7 @@ function beforeAndAfter(before: ProfileResult, after: ProfileResult): string {
 }
 
 /** A table by its name in a marker, or null where nothing was measured for it. */
-function tableNamed(name: string, { step, kernels, scaling, profile, before }: Newest) {
+function tableNamed(name: string, { step, kernels, scaling, waiting, profile, before }: Newest) {
   const [kind, ...words] = name.split(" ");
   switch (kind) {
     case "step":
@@ -89,6 +92,8 @@ function tableNamed(name: string, { step, kernels, scaling, profile, before }: N
       return scaling === undefined ? null : threadsTable(scaling);
     case "sizes":
       return scaling === undefined ? null : sizesTable(scaling);
+    case "waiting":
+      return waiting === undefined ? null : waitingTable(waiting);
     case "outside":
       return profile === undefined ? null : outsideTable(profile.results);
     case "profile": {

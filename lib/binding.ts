@@ -29,10 +29,10 @@ const LIBRARY_EXTENSION: Partial<Record<NodeJS.Platform, string>> = {
 
 /**
  * libgomp, which reads this when it is opened, spins for a millisecond and more between two parallel regions: on a shared
- * machine that starves the thread it waits for. docs/performance.md says how to compare the settings.
+ * machine that starves the thread it waits for. `npm run bench -- waiting` compares the settings.
  */
 function boundSpinning(): void {
-  if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= "10000";
+  if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= "1000";
 }
 
 function loadBinding(): NativeBinding {

@@ -1,13 +1,7 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import type { Settings } from "../../src/config/settings.js";
 import type { BenchOptions } from "../options.js";
 import { ratiosOf, type Spread, spreadOf } from "../pairs/spread.js";
-import { takeTurns } from "../pairs/turns.js";
-import { Worker } from "../pairs/worker.js";
 import { type Configuration, configurationsNamed } from "../step/configurations.js";
-import { threadEnvironment, writeTokens } from "../step/sides.js";
+import { inTurns } from "../step/in-turns.js";
 import { type Line, lineThrough } from "./line.js";
 import { DIMENSIONS, type Dimension, resized } from "./sizes.js";
 
@@ -49,56 +43,6 @@ export interface ScalingResult {
 export interface ScalingReport {
   readonly threads: number;
   readonly results: readonly ScalingResult[];
-}
-
-interface Entrant {
-  readonly settings: Settings;
-  readonly threads: number;
-  /** How many processes do the same at once; default 1. */
-  readonly processes?: number;
-}
-
-/** Trainings that take turns: milliseconds a step of each, by round. */
-async function inTurns(
-  trainings: readonly Entrant[],
-  vocabulary: number,
-  { quick }: BenchOptions,
-  rounds: number,
-): Promise<number[][]> {
-  const folder = mkdtempSync(path.join(tmpdir(), "wavegpt-bench-"));
-  const workers: Worker[][] = [];
-  try {
-    const tokens = path.join(folder, "tokens.u16");
-    writeTokens(tokens, vocabulary);
-    const steps: number[] = [];
-    // As long as the slowest of the processes takes.
-    const train = async (at: number, count: number) =>
-      Math.max(
-        ...(await Promise.all(
-          workers[at]!.map((worker) => worker.ask<number>("train", { steps: count })),
-        )),
-      );
-    for (const [at, { settings, threads, processes = 1 }] of trainings.entries()) {
-      workers.push([]);
-      for (let process = 0; process < processes; process++) {
-        const worker = Worker.node("TypeScript", "step/worker.js", threadEnvironment(threads));
-        workers[at]!.push(worker);
-        await worker.ask("prepare", { settings, vocabulary, tokens, weights: "", threads });
-      }
-      await train(at, quick ? 1 : 10);
-      const each = (await train(at, 2)) / 2;
-      steps.push(quick ? 1 : Math.max(1, Math.ceil(0.2 / each)));
-    }
-    const names = trainings.map((_, at) => String(at));
-    const measured = await takeTurns(names, rounds, async (name) => {
-      const at = Number(name);
-      return ((await train(at, steps[at]!)) * 1000) / steps[at]!;
-    });
-    return names.map((name) => measured[name]!);
-  } finally {
-    await Promise.all(workers.flat().map((worker) => worker.stop()));
-    rmSync(folder, { recursive: true, force: true });
-  }
 }
 
 async function scale(
