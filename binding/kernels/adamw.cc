@@ -25,6 +25,10 @@ namespace {
 struct Hyperparameters {
   double lr, beta1, beta2, weight_decay, eps;
   bool amsgrad, maximize, decoupled;
+  // Where defined, instead of lr: a float32 that a captured step reads anew at each replay.
+  at::Tensor lr_tensor;
+
+  double host_lr() const { return lr_tensor.defined() ? lr_tensor.item<double>() : lr; }
 };
 
 bool has_kernel(const Member& member) {
@@ -111,8 +115,9 @@ void bump_versions(const Group& group) {
 
 template <typename T>
 void update_by_kernel(const Kernel<AdamUpdate<T>>& update, const Group& group,
-                      const Hyperparameters& values, double coefficient) {
+                      Hyperparameters values, double coefficient) {
   if (group.empty()) return;
+  values.lr = values.host_lr();
   const auto tensors = kernel_tensors<T>(group, values);
   const AdamSettings settings{values.lr,      values.beta1,
                               values.beta2,   values.weight_decay,
@@ -130,16 +135,23 @@ void update_by_libtorch(const Group& group, const Hyperparameters& values,
     gradients = at::_foreach_mul(gradients, coefficient.to(parameters.front().device()));
   const auto steps = pick(group, &Member::step);
   at::_foreach_add_(steps, 1);
-  const auto update = [&](auto step) {
-    step(parameters, gradients, pick(group, &Member::exp_avg), pick(group, &Member::exp_avg_sq),
-         pick(group, &Member::max_exp_avg_sq), steps, values.lr, values.beta1, values.beta2,
-         values.weight_decay, values.eps, values.amsgrad, values.maximize, std::nullopt,
-         std::nullopt);
+  const auto update = [&](const auto& lr) {
+    const auto step = [&](auto operation) {
+      operation(parameters, gradients, pick(group, &Member::exp_avg),
+                pick(group, &Member::exp_avg_sq), pick(group, &Member::max_exp_avg_sq), steps, lr,
+                values.beta1, values.beta2, values.weight_decay, values.eps, values.amsgrad,
+                values.maximize, std::nullopt, std::nullopt);
+    };
+    if (values.decoupled) {
+      step([](auto&&... arguments) { at::_fused_adamw_(arguments...); });
+    } else {
+      step([](auto&&... arguments) { at::_fused_adam_(arguments...); });
+    }
   };
-  if (values.decoupled) {
-    update([](auto&&... arguments) { at::_fused_adamw_(arguments...); });
+  if (values.lr_tensor.defined()) {
+    update(values.lr_tensor.to(parameters.front().device()));
   } else {
-    update([](auto&&... arguments) { at::_fused_adam_(arguments...); });
+    update(values.lr);
   }
   bump_versions(group);
 }
@@ -191,25 +203,46 @@ at::Tensor step_(at::TensorList parameters, at::TensorList gradients, at::Tensor
                  const std::optional<at::Tensor>& total_norm) {
   return adam_step(checked_members(parameters, gradients, exp_avgs, exp_avg_sqs, max_exp_avg_sqs,
                                    steps, amsgrad),
-                   {lr, beta1, beta2, weight_decay, eps, amsgrad, maximize, kDecoupled}, max_norm,
-                   total_norm);
+                   {lr, beta1, beta2, weight_decay, eps, amsgrad, maximize, kDecoupled, {}},
+                   max_norm, total_norm);
+}
+
+template <bool kDecoupled>
+at::Tensor step_of_tensor_lr_(at::TensorList parameters, at::TensorList gradients,
+                              at::TensorList exp_avgs, at::TensorList exp_avg_sqs,
+                              at::TensorList max_exp_avg_sqs, at::TensorList steps,
+                              const at::Tensor& lr, double beta1, double beta2, double weight_decay,
+                              double eps, bool amsgrad, bool maximize,
+                              std::optional<double> max_norm,
+                              const std::optional<at::Tensor>& total_norm) {
+  TORCH_CHECK(is_strided(lr) && lr.numel() == 1 && lr.scalar_type() == at::kFloat,
+              "lr must be one float32, got ", described(lr));
+  return adam_step(checked_members(parameters, gradients, exp_avgs, exp_avg_sqs, max_exp_avg_sqs,
+                                   steps, amsgrad),
+                   {0, beta1, beta2, weight_decay, eps, amsgrad, maximize, kDecoupled, lr},
+                   max_norm, total_norm);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(wavegpt, library) {
-  const std::string arguments =
+  const std::string tensors =
       "(Tensor(a!)[] parameters, Tensor[] gradients, Tensor(b!)[] exp_avgs, "
-      "Tensor(c!)[] exp_avg_sqs, Tensor(d!)[] max_exp_avg_sqs, Tensor(e!)[] steps, *, float lr, "
+      "Tensor(c!)[] exp_avg_sqs, Tensor(d!)[] max_exp_avg_sqs, Tensor(e!)[] steps, *, ";
+  const std::string numbers =
       "float beta1, float beta2, float weight_decay, float eps, bool amsgrad=False, "
       "bool maximize=False, float? max_norm=None, Tensor? total_norm=None) -> Tensor";
-  library.def(("adamw_" + arguments).c_str());
-  library.def(("adam_" + arguments).c_str());
+  for (const std::string name : {"adamw_", "adam_"}) {
+    library.def((name + tensors + "float lr, " + numbers).c_str());
+    library.def((name + ".tensor_lr" + tensors + "Tensor lr, " + numbers).c_str());
+  }
 }
 
 TORCH_LIBRARY_IMPL(wavegpt, CompositeImplicitAutograd, library) {
   library.impl("adamw_", step_<true>);
   library.impl("adam_", step_<false>);
+  library.impl("adamw_.tensor_lr", step_of_tensor_lr_<true>);
+  library.impl("adam_.tensor_lr", step_of_tensor_lr_<false>);
 }
 
 }  // namespace wavegpt::kernels
