@@ -13,8 +13,9 @@ std::vector<MethodEntry> DataMethods();       // typed arrays in and out
 std::vector<MethodEntry> PropertyMethods();   // shape, strides, dtype, device
 std::vector<MethodEntry> AutogradMethods();   // requires_grad, grad, backward
 std::vector<MethodEntry> ModeMethods();  // no-grad, inference, autocast, default dtype, determinism
-std::vector<MethodEntry> RandomMethods();    // seeds and generators
-std::vector<MethodEntry> RuntimeMethods();   // build information, threads, devices, CPU memory
-std::vector<MethodEntry> ProfilerMethods();  // recording, ranges, events, Chrome traces
+std::vector<MethodEntry> RandomMethods();     // seeds and generators
+std::vector<MethodEntry> RuntimeMethods();    // build information, threads, devices, CPU memory
+std::vector<MethodEntry> ProfilerMethods();   // recording, ranges, events, Chrome traces
+std::vector<MethodEntry> CudaGraphMethods();  // capture and replay, seeds of captured dropout
 
 }  // namespace wavegpt

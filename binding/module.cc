@@ -39,7 +39,7 @@ extern "C"
     environment.release();
     for (auto* methods :
          {DispatchMethods, OwnershipMethods, DataMethods, PropertyMethods, AutogradMethods,
-          ModeMethods, RandomMethods, RuntimeMethods, ProfilerMethods}) {
+          ModeMethods, RandomMethods, RuntimeMethods, ProfilerMethods, CudaGraphMethods}) {
       Export(env, exports, methods());
     }
     return exports;

@@ -37,7 +37,8 @@ at::Tensor run(const at::Tensor& residual, const at::Tensor& x, const Dropping& 
   const AddDropout task{
       .x_type = x.scalar_type(),
       .out_type = to,
-      .seed = static_cast<uint64_t>(dropping.seed),
+      .seed = dropping.seed.bits_for(x),
+      .seed_place = dropping.seed.place(),
       .p = dropping.p,
       .count = x.numel(),
       .residual = residual.defined() ? residuals.const_data_ptr() : nullptr,
@@ -52,23 +53,23 @@ at::Tensor run(const at::Tensor& residual, const at::Tensor& x, const Dropping& 
   return out;
 }
 
-void save(AutogradContext* ctx, const at::Tensor& x, double p, int64_t seed) {
+void save(AutogradContext* ctx, const at::Tensor& x, double p, const DropoutSeed& seed) {
   ctx->set_materialize_grads(false);
   ctx->saved_data["x"] = static_cast<int64_t>(x.scalar_type());
   ctx->saved_data["p"] = p;
-  ctx->saved_data["seed"] = seed;
+  seed.save(ctx);
 }
 
 // Again dropout of the same seed: differentiable as often as one likes.
 at::Tensor grad_of_x(AutogradContext* ctx, const at::Tensor& grad) {
-  const Dropping dropping{ctx->saved_data["p"].toDouble(), true, ctx->saved_data["seed"].toInt()};
+  const Dropping dropping{ctx->saved_data["p"].toDouble(), true, DropoutSeed::saved(ctx)};
   return drop_of_seed(grad, dropping, static_cast<at::ScalarType>(ctx->saved_data["x"].toInt()));
 }
 
 class DropoutFunction : public torch::autograd::Function<DropoutFunction> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, double p, int64_t seed,
-                            int64_t to) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, double p,
+                            const DropoutSeed& seed, int64_t to) {
     save(ctx, x, p, seed);
     return run({}, x, Dropping{p, true, seed}, static_cast<at::ScalarType>(to));
   }
@@ -83,7 +84,7 @@ class DropoutFunction : public torch::autograd::Function<DropoutFunction> {
 class AddDropoutFunction : public torch::autograd::Function<AddDropoutFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& residual, const at::Tensor& x,
-                            double p, int64_t seed) {
+                            double p, const DropoutSeed& seed) {
     save(ctx, x, p, seed);
     return run(residual, x, Dropping{p, true, seed}, residual.scalar_type());
   }
@@ -142,8 +143,8 @@ at::Tensor add_dropout_composition(const at::Tensor& residual, const at::Tensor&
 at::Tensor drop_of_seed(const at::Tensor& x, const Dropping& dropping, at::ScalarType to) {
   if (!dropping.drops()) return x.to(to);
   if (!has_kernel({}, x, to)) {
-    const auto mask =
-        dropout_mask(x.sym_sizes(), dropping.p, dropping.seed, x.scalar_type(), x.device());
+    const auto mask = dropout_mask(x.sym_sizes(), dropping.p, dropping.seed.number(),
+                                   x.scalar_type(), x.device());
     return (x * mask).to(to);
   }
   return DropoutFunction::apply(x, dropping.p, dropping.seed, static_cast<int64_t>(to));

@@ -8,7 +8,7 @@ namespace wavegpt::kernels {
 struct Dropping {
   double p;
   bool train;
-  int64_t seed;
+  DropoutSeed seed;
 
   bool drops() const { return train && p != 0; }
 };

@@ -15,7 +15,7 @@ class AddDropoutLayerNormFunction : public torch::autograd::Function<AddDropoutL
   static variable_list forward(AutogradContext* ctx, const at::Tensor& residual,
                                const at::Tensor& x, const std::optional<at::Tensor>& weight,
                                const std::optional<at::Tensor>& bias, double eps, double p,
-                               bool train, int64_t seed, int64_t normed) {
+                               bool train, const DropoutSeed& seed, int64_t normed) {
     ctx->set_materialize_grads(false);
     const auto weights = weight.value_or(at::Tensor()), biases = bias.value_or(at::Tensor());
     auto result = layer_norm_by_kernel(residual, x, weights, biases, eps, Dropping{p, train, seed},
@@ -24,7 +24,7 @@ class AddDropoutLayerNormFunction : public torch::autograd::Function<AddDropoutL
     ctx->saved_data["eps"] = eps;
     ctx->saved_data["p"] = p;
     ctx->saved_data["train"] = train;
-    ctx->saved_data["seed"] = seed;
+    seed.save(ctx);
     ctx->saved_data["x"] = static_cast<int64_t>(x.scalar_type());
     ctx->saved_data["normed"] = normed;
     return {result.sum, result.normed};
@@ -38,7 +38,7 @@ class AddDropoutLayerNormFunction : public torch::autograd::Function<AddDropoutL
     const auto &sum = saved[0], &weight = saved[1], &bias = saved[2];
     auto& numbers = ctx->saved_data;
     const Dropping dropping{numbers["p"].toDouble(), numbers["train"].toBool(),
-                            numbers["seed"].toInt()};
+                            DropoutSeed::saved(ctx)};
     const auto x = static_cast<at::ScalarType>(numbers["x"].toInt());
     const auto normed = static_cast<at::ScalarType>(numbers["normed"].toInt());
     if (at::GradMode::is_enabled() || !grad_normed.defined()) {

@@ -77,7 +77,7 @@ at::Tensor gradient(const at::Tensor& qkv, const Attended& attended, const at::T
   });
 }
 
-at::Tensor composition(const at::Tensor& qkv, int64_t heads, double rate, int64_t seed) {
+at::Tensor composition(const at::Tensor& qkv, int64_t heads, double rate, const DropoutSeed& seed) {
   const auto batch = qkv.sym_size(0), time = qkv.sym_size(1);
   const auto channels = qkv.sym_size(2) / 3;
   // (3, batch, heads, time, width)
@@ -123,7 +123,7 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
     if (at::GradMode::is_enabled()) {
       gradients[0] = differentiable_gradients(
           [&](const variable_list& inputs) {
-            return variable_list{composition(inputs[0], heads, rate, seed)};
+            return variable_list{composition(inputs[0], heads, rate, DropoutSeed(seed))};
           },
           {qkv}, grad_outputs)[0];
     } else {
@@ -162,7 +162,7 @@ at::Tensor attention(const at::Tensor& qkv, int64_t heads, double p, bool train)
   const double rate = train ? p : 0;
   const auto input = qkv.to(compute_type(qkv));
   if (!has_kernel(input, heads)) return composition(input, heads, rate, seed);
-  return AttentionFunction::apply(input, heads, rate, seed);
+  return AttentionFunction::apply(input, heads, rate, seed.number());
 }
 
 TORCH_LIBRARY_FRAGMENT(wavegpt, library) {

@@ -9,21 +9,14 @@ namespace wavegpt::kernels {
 constinit Kernel<void(uint64_t, double, int64_t, float*)> dropout_mask_float;
 constinit Kernel<void(uint64_t, double, int64_t, double*)> dropout_mask_double;
 
-int64_t draw_dropout_seed(double p, bool train) {
-  if (!train || p == 0) return 0;
-  auto generator = at::detail::getDefaultCPUGenerator();
-  std::lock_guard<std::mutex> lock(generator.mutex());
-  return static_cast<int64_t>(at::check_generator<at::CPUGeneratorImpl>(generator)->random64());
-}
-
 void check_dropout(const char* name, double p) {
   TORCH_CHECK(p >= 0 && p <= 1, name, ": p must be from 0 to 1, got ", p);
 }
 
-at::Tensor dropout(const at::Tensor& x, double p, bool train, int64_t seed) {
+at::Tensor dropout(const at::Tensor& x, double p, bool train, const DropoutSeed& seed) {
   if (!train || p == 0) return x;
   if (!x.device().is_cpu()) return at::dropout(x, p, true);
-  return x * dropout_mask(x.sym_sizes(), p, seed, x.scalar_type(), x.device());
+  return x * dropout_mask(x.sym_sizes(), p, seed.number(), x.scalar_type(), x.device());
 }
 
 at::Tensor dropout_mask(at::SymIntArrayRef size, double p, int64_t seed,

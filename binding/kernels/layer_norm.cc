@@ -97,7 +97,8 @@ LayerNormed layer_norm_by_kernel(const at::Tensor& residual, const at::Tensor& x
       .residual = data(residuals),
       .x = data(added),
       .drop = x.defined() && dropping.drops(),
-      .seed = static_cast<uint64_t>(dropping.seed),
+      .seed = dropping.seed.bits_for(residual),
+      .seed_place = dropping.seed.place(),
       .p = dropping.p,
       .weight = data(weights),
       .bias = data(biases),
@@ -147,7 +148,8 @@ LayerNormGradients layer_norm_gradients(const LayerNormed& saved, const at::Tens
       .rstd = data(saved.rstd),
       .weight = data(weights),
       .drop = dropping.drops(),
-      .seed = static_cast<uint64_t>(dropping.seed),
+      .seed = dropping.seed.bits_for(sum),
+      .seed_place = dropping.seed.place(),
       .p = dropping.p,
       .grad_sum = data(from_sum),
       .grad_normed = data(from_normed),
@@ -186,7 +188,7 @@ class LayerNormFunction : public torch::autograd::Function<LayerNormFunction> {
                             const std::optional<at::Tensor>& bias, double eps, int64_t normed) {
     ctx->set_materialize_grads(false);
     const auto weights = weight.value_or(at::Tensor()), biases = bias.value_or(at::Tensor());
-    auto result = layer_norm_by_kernel(x, {}, weights, biases, eps, Dropping{0, false, 0},
+    auto result = layer_norm_by_kernel(x, {}, weights, biases, eps, Dropping{0, false, {}},
                                        static_cast<at::ScalarType>(normed));
     ctx->save_for_backward({x, weights, biases, result.mean, result.rstd});
     ctx->saved_data["eps"] = eps;
@@ -219,7 +221,7 @@ class LayerNormFunction : public torch::autograd::Function<LayerNormFunction> {
     };
     const auto found = layer_norm_gradients(
         {.sum = x, .normed = {}, .mean = saved[3], .rstd = saved[4]}, weight, bias,
-        Dropping{0, false, 0}, x.scalar_type(), {}, grad_outputs[0], normed, wanted);
+        Dropping{0, false, {}}, x.scalar_type(), {}, grad_outputs[0], normed, wanted);
     gradients[0] = found.residual;
     gradients[1] = found.weight;
     gradients[2] = found.bias;

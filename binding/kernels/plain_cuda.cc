@@ -43,6 +43,12 @@ const CudaKernels* cuda_kernels_of(const at::Tensor& tensor) {
   return kernels;
 }
 
+std::unique_ptr<CudaGraph> make_cuda_graph(c10::DeviceIndex device) {
+  const auto* kernels = cuda_kernels.load(std::memory_order_acquire);
+  TORCH_CHECK(kernels != nullptr, why_no_cuda_kernels().value_or(""));
+  return kernels->make_graph(device);
+}
+
 std::optional<std::string> why_no_cuda_kernels() {
   if (cuda_kernels.load(std::memory_order_acquire) != nullptr) return std::nullopt;
   const std::lock_guard<std::mutex> lock(reason_mutex);

@@ -15,6 +15,9 @@ const CudaKernels* cuda_kernels_for(
 // The same for a tensor that kernels have been found to take: null only if it is not on CUDA.
 const CudaKernels* cuda_kernels_of(const at::Tensor& tensor);
 
+// A graph for a CUDA device; throws without the second library.
+std::unique_ptr<CudaGraph> make_cuda_graph(c10::DeviceIndex device);
+
 // Why there are no kernels, or nothing where there are.
 std::optional<std::string> why_no_cuda_kernels();
 

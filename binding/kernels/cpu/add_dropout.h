@@ -14,6 +14,8 @@ struct AddDropout {
   // Of the residual too.
   c10::ScalarType out_type;
   uint64_t seed;
+  // On CUDA, where the seed is found when it is not null.
+  const int64_t* seed_place;
   double p;
   int64_t count;
   // Null for dropout(x) alone.

@@ -24,6 +24,8 @@ struct LayerNormForward {
   const void* x;
   bool drop;
   uint64_t seed;
+  // As in AddDropout.
+  const int64_t* seed_place;
   double p;
   const void* weight;
   const void* bias;
@@ -44,6 +46,8 @@ struct LayerNormBackward {
   const void* weight;
   bool drop;
   uint64_t seed;
+  // As in AddDropout.
+  const int64_t* seed_place;
   double p;
   // The sum's may be null.
   const void* grad_sum;

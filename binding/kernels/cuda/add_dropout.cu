@@ -32,9 +32,8 @@ void add_dropout(const AddDropout& task) {
       using X = typename decltype(x_type)::type;
       using Out = typename decltype(out_type)::type;
       launch(forward<X, Out>, divide_up(task.count, kThreads * 8), 1, dim3(kThreads),
-             Multipliers(true, task.seed, task.p), task.count,
-             static_cast<const Out*>(task.residual), static_cast<const X*>(task.x),
-             static_cast<Out*>(task.out));
+             Multipliers(true, task), task.count, static_cast<const Out*>(task.residual),
+             static_cast<const X*>(task.x), static_cast<Out*>(task.out));
     });
   });
 }

@@ -177,7 +177,7 @@ void layer_norm_forward(const LayerNormForward& task) {
       launch(forward<typename decltype(sum)::type, typename decltype(x)::type,
                      typename decltype(normed)::type, threads.value>,
              divide_up(task.rows, block / threads.value), 1, dim3(block), task,
-             Multipliers(task.drop, task.seed, task.p));
+             Multipliers(task.drop, task));
     });
   });
 }
@@ -191,7 +191,7 @@ void layer_norm_backward(const LayerNormBackward& task) {
         constexpr int block = kBlock<threads.value>;
         launch(backward<T, typename decltype(x)::type, Normed, threads.value>,
                divide_up(task.rows, block / threads.value), 1, dim3(block), task,
-               Multipliers(task.drop && task.grad_x != nullptr, task.seed, task.p));
+               Multipliers(task.drop && task.grad_x != nullptr, task));
       });
     }
     if (task.grad_parameters == nullptr) return;

@@ -13,6 +13,7 @@ extern "C"
       .layer_norm_forward = wavegpt::kernels::cuda::layer_norm_forward,
       .layer_norm_backward = wavegpt::kernels::cuda::layer_norm_backward,
       .cross_entropy = wavegpt::kernels::cuda::cross_entropy,
+      .make_graph = wavegpt::kernels::cuda::make_graph,
   };
   return &table;
 }

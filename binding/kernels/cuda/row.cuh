@@ -10,9 +10,13 @@ namespace wavegpt::kernels::cuda {
 struct Multipliers {
   bool drop;
   uint64_t seed;
+  const int64_t* seed_place;
   DropRate rate;
 
-  Multipliers(bool drop, uint64_t seed, double p) : drop(drop), seed(seed), rate(p) {}
+  // Of a task with a seed.
+  template <typename Task>
+  Multipliers(bool drop, const Task& task)
+      : drop(drop), seed(task.seed), seed_place(task.seed_place), rate(task.p) {}
 
   __device__ Multipliers without_dropping() const {
     Multipliers ones = *this;
@@ -30,10 +34,13 @@ __device__ __forceinline__ void each_element(const Multipliers& multipliers, int
                                              const Body& body) {
   if (count == 0) return;
   const int64_t end = (first + count + 127) / 128 * 16;
+  const bool replayed = multipliers.drop && multipliers.seed_place != nullptr;
+  const uint64_t seed =
+      replayed ? static_cast<uint64_t>(*multipliers.seed_place) : multipliers.seed;
   for (int64_t counter = first / 128 * 16 + thread; counter < end; counter += threads) {
     const int64_t offset = PhiloxNumbers::first_element(counter) - first;
     if (multipliers.drop) {
-      const PhiloxNumbers numbers(multipliers.seed, static_cast<uint64_t>(counter));
+      const PhiloxNumbers numbers(seed, static_cast<uint64_t>(counter));
 #pragma unroll
       for (int i = 0; i < 8; i++) {
         const int64_t element = offset + 16 * i;

@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/add_dropout.h"
 #include "kernels/cpu/layer_norm.h"
+#include "kernels/cuda/graph.h"
 
 namespace wavegpt::kernels {
 
@@ -29,7 +30,7 @@ struct CrossEntropyRows {
 // device, work goes to its current stream.
 struct CudaKernels {
   // Both sides must have been built of one source against one libtorch.
-  static constexpr uint64_t kBuild = uint64_t{1} << 32 | TORCH_VERSION_MAJOR << 16 |
+  static constexpr uint64_t kBuild = uint64_t{2} << 32 | TORCH_VERSION_MAJOR << 16 |
                                      TORCH_VERSION_MINOR << 8 | TORCH_VERSION_PATCH;
 
   uint64_t build = kBuild;
@@ -37,6 +38,7 @@ struct CudaKernels {
   void (*layer_norm_forward)(const LayerNormForward&);
   void (*layer_norm_backward)(const LayerNormBackward&);
   void (*cross_entropy)(const CrossEntropyRows&);
+  std::unique_ptr<CudaGraph> (*make_graph)(c10::DeviceIndex device);
 };
 
 }  // namespace wavegpt::kernels
