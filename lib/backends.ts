@@ -1,4 +1,5 @@
 import { binding } from "./binding.js";
+import { CUDAGraph, isCurrentStreamCapturing } from "./cuda-graph.js";
 import type { Device } from "./device.js";
 import type { CpuMemoryStatistics } from "./native.js";
 
@@ -19,6 +20,12 @@ export const cuda = {
   /** Whether the loaded libtorch can use an NVIDIA GPU here. */
   isAvailable: (): boolean => binding.cudaIsAvailable(),
   deviceCount: (): number => binding.cudaDeviceCount(),
+  /** Bytes that tensors take on the device. */
+  memoryAllocated: (device: Device = "cuda"): number => binding.cudaMemory(device)[0]!,
+  /** Bytes that libtorch has taken from the device, for tensors that are and those to come. */
+  memoryReserved: (device: Device = "cuda"): number => binding.cudaMemory(device)[1]!,
+  CUDAGraph,
+  isCurrentStreamCapturing,
   /** Waits for all work on the device. */
   synchronize: (device: Device = "cuda"): void => binding.synchronize(device),
 };

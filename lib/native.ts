@@ -116,6 +116,9 @@ export interface AutocastState {
   readonly cacheEnabled: boolean;
 }
 
+/** From `createCudaGraph`; freed with the object. */
+export type NativeCudaGraph = object;
+
 /** What a profile recorded, from `stopProfiler`; freed with the object. */
 export type ProfilerTrace = object;
 
@@ -296,6 +299,8 @@ export interface NativeBinding {
   setNumInteropThreads(count: number): void;
   cudaIsAvailable(): boolean;
   cudaDeviceCount(): number;
+  /** Bytes allocated and reserved on a CUDA device. */
+  cudaMemory(device: string): number[];
   mpsIsAvailable(): boolean;
   /** Waits for all work on the device. */
   synchronize(device: string): void;
@@ -303,6 +308,24 @@ export interface NativeBinding {
   resetPeakCpuMemory(): void;
   /** Gives unused memory of the CPU allocator back to the system. */
   emptyCpuCache(): void;
+
+  // CUDA graphs; all but the last three throw without a CUDA device and the library of its kernels
+  createCudaGraph(device: string): NativeCudaGraph;
+  /** Makes the graph's stream the current one, until `leaveCudaGraph`; each waits for the work before. */
+  enterCudaGraph(graph: NativeCudaGraph): void;
+  leaveCudaGraph(graph: NativeCudaGraph): void;
+  /** Within these two; ended by `endCudaGraph`, or `abandonCudaGraph`, which never throws. */
+  beginCudaGraph(graph: NativeCudaGraph): void;
+  endCudaGraph(graph: NativeCudaGraph): void;
+  abandonCudaGraph(graph: NativeCudaGraph): void;
+  launchCudaGraph(graph: NativeCudaGraph): void;
+  resetCudaGraph(graph: NativeCudaGraph): void;
+  /** From here on, seeds of dropout are elements of this int64 tensor, each found there when a kernel runs. */
+  beginSeedCapture(places: Handle): void;
+  /** Returns how many were taken. */
+  endSeedCapture(): number;
+  /** Draws that many seeds from the CPU's generator into the tensor. */
+  drawCapturedSeeds(places: Handle, count: number): void;
 
   // Profiles
   /** Records this thread until `stopProfiler`; a process records one profile at a time. */
