@@ -1,4 +1,5 @@
 import { binding } from "../binding.js";
+import { cudaGraphError, isCurrentStreamCapturing } from "../cuda-graph.js";
 import { isFloatingPoint } from "../dtype.js";
 import { WaveGPTError } from "../errors.js";
 import type { Handle } from "../native.js";
@@ -24,12 +25,22 @@ export interface AdamOptions {
   amsgrad?: boolean;
   /** Whether the objective is maximised; false by default. */
   maximize?: boolean;
+  /**
+   * Whether a step can be captured in a CUDA graph; false by default. It then reads the learning rate from a float32
+   * tensor, which {@link FusedAdam.writeLearningRates} and steps that are not captured bring up to date.
+   */
+  capturable?: boolean;
 }
 
 type Step = (...args: unknown[]) => unknown;
 
-const adam = nativeOperator("wavegpt::adam_");
-const adamW = nativeOperator("wavegpt::adamw_");
+/** By the type of the learning rate. */
+const stepsOf = (name: string) => ({
+  number: nativeOperator(name) as Step,
+  tensor: nativeOperator(name, "tensor_lr") as Step,
+});
+const adam = stepsOf("wavegpt::adam_");
+const adamW = stepsOf("wavegpt::adamw_");
 const normOf = nativeOperator("wavegpt::gradient_norm");
 
 /** A group's parameters that have a gradient. */
@@ -39,8 +50,55 @@ interface Trained {
   readonly gradients: readonly Handle[];
 }
 
+/** A learning rate where captured steps read it. */
+interface Rate {
+  readonly tensor: Tensor;
+  written: number;
+}
+
 abstract class FusedAdam extends Optimizer<AdamOptions> {
   protected abstract readonly decoupled: boolean;
+  readonly #rates = new Map<ParamGroup<AdamOptions>, Rate>();
+
+  /** Lets replays of a captured step use each group's `lr` as it is now; does not wait. */
+  writeLearningRates(): void {
+    for (const [group, rate] of this.#rates) {
+      if (rate.written === group.lr) continue;
+      rate.tensor.fill_(group.lr);
+      rate.written = group.lr;
+    }
+  }
+
+  override dispose(): void {
+    super.dispose();
+    for (const { tensor } of this.#rates.values()) tensor.dispose();
+    this.#rates.clear();
+  }
+
+  protected override checkCapturable(): void {
+    const operator = `${this.constructor.name}.step`;
+    if (!this.paramGroups.every(({ capturable }) => capturable)) {
+      throw cudaGraphError(operator, "expected `capturable: true` for a step that is captured");
+    }
+    const isReady = ({ group, parameters }: Trained) =>
+      parameters.length === 0 ||
+      (this.#rates.has(group) && parameters.every((parameter) => this.state.has(parameter)));
+    if (!this.paramGroups.map(trainedOf).every(isReady)) {
+      // A replay would begin anew each time.
+      throw cudaGraphError(operator, "take a step before one is captured: it makes the state");
+    }
+  }
+
+  #rateOf(group: ParamGroup<AdamOptions>, device: string): Tensor {
+    let rate = this.#rates.get(group);
+    if (rate === undefined) {
+      const tensor = torch.keep(torch.full([], group.lr, { dtype: "float32", device }));
+      rate = { tensor, written: group.lr };
+      this.#rates.set(group, rate);
+    }
+    if (!isCurrentStreamCapturing()) this.writeLearningRates();
+    return rate.tensor;
+  }
 
   protected override stepGroup(group: ParamGroup<AdamOptions>): void {
     this.update(trainedOf(group), null, null);
@@ -67,11 +125,14 @@ abstract class FusedAdam extends Optimizer<AdamOptions> {
     maxNorm: number | null,
     norm: Tensor | null,
   ): Handle | null {
-    const { amsgrad, betas, eps, lr, maximize, weightDecay } = group;
+    const { amsgrad, betas, capturable, eps, maximize, weightDecay } = group;
+    const [first] = parameters;
+    const lr = capturable && first ? this.#rateOf(group, first.device) : null;
     const states = parameters.map((parameter) =>
       this.stateOf(parameter, () => newState(this.constructor.name, parameter, amsgrad)),
     );
-    const step: Step = this.decoupled ? adamW : adam;
+    const steps = this.decoupled ? adamW : adam;
+    const step = lr === null ? steps.number : steps.tensor;
     return step(
       parameters.map(({ handle }) => handle),
       gradients,
@@ -79,7 +140,7 @@ abstract class FusedAdam extends Optimizer<AdamOptions> {
       pick(states, "exp_avg_sq"),
       amsgrad ? pick(states, "max_exp_avg_sq") : [],
       pick(states, "step"),
-      lr,
+      lr === null ? group.lr : lr.handle,
       betas[0],
       betas[1],
       weightDecay,
@@ -109,7 +170,7 @@ abstract class FusedAdam extends Optimizer<AdamOptions> {
       amsgrad: group.amsgrad,
       maximize: group.maximize,
       foreach: null,
-      capturable: false,
+      capturable: group.capturable,
       differentiable: false,
       fused: true,
       decoupled_weight_decay: this.decoupled,
@@ -131,6 +192,8 @@ abstract class FusedAdam extends Optimizer<AdamOptions> {
       weightDecay: savedOption(state, "weight_decay", defaults.weightDecay),
       amsgrad: savedOption(state, "amsgrad", defaults.amsgrad),
       maximize: savedOption(state, "maximize", defaults.maximize),
+      // Says how this optimizer computes, not what was computed.
+      capturable: defaults.capturable,
     };
   }
 
@@ -168,10 +231,14 @@ function withDefaults(
     weightDecay,
     amsgrad = false,
     maximize = false,
+    capturable = false,
   }: AdamOptions,
   defaultWeightDecay: number,
 ): Required<AdamOptions> {
-  return { lr, betas, eps, weightDecay: weightDecay ?? defaultWeightDecay, amsgrad, maximize };
+  return {
+    ...{ lr, betas, eps, weightDecay: weightDecay ?? defaultWeightDecay },
+    ...{ amsgrad, maximize, capturable },
+  };
 }
 
 function trainedOf(group: ParamGroup<AdamOptions>): Trained {

@@ -1,3 +1,4 @@
+import { cudaGraphError, isCurrentStreamCapturing } from "../cuda-graph.js";
 import { clipGradNorm_ } from "../nn/clip-gradients.js";
 import { zeroGradients } from "../nn/zero-gradients.js";
 import type { Tensor } from "../tensor.js";
@@ -78,6 +79,7 @@ export abstract class Optimizer<Options extends { lr?: number } = { lr?: number 
   step(clip?: ClippedStep): Tensor | undefined {
     return torch.noGrad(() =>
       torch.tidy(() => {
+        if (isCurrentStreamCapturing()) this.checkCapturable();
         if (clip !== undefined) {
           checkOption(this.constructor.name, "maxNorm", clip.maxNorm);
           return this.stepClipped(clip);
@@ -209,6 +211,15 @@ export abstract class Optimizer<Options extends { lr?: number } = { lr?: number 
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** Throws where a replay of this step would not do what the step itself would. */
+  protected checkCapturable(): void {
+    const name = this.constructor.name;
+    throw cudaGraphError(
+      `${name}.step`,
+      "it would be replayed with this step's learning rate; Adam and AdamW can be captured, with `capturable: true`",
+    );
   }
 
   /** One step of all groups by clipped gradients, without gradients being recorded; returns the norm. */
