@@ -4,6 +4,7 @@ import { DataLoader, EvaluationLoader } from "./data/index.js";
 import { writeReport } from "./report/index.js";
 import { saveCheckpoint, withWayOn } from "./run/checkpoints.js";
 import { prepareRunFolder } from "./run/folder.js";
+import { CapturedStep, checkCudaGraph } from "./training/captured-step.js";
 import { chooseDevice } from "./training/device.js";
 import { evaluate } from "./training/evaluate.js";
 import type { TrainEvent, TrainResult } from "./training/events.js";
@@ -80,6 +81,7 @@ export async function train(
 
   // Where to compute
   const device = chooseDevice(settings.device);
+  checkCudaGraph(settings, device);
   const precision = precisionOf(settings.dtype, device);
   if (settings.threads > 0) torch.setNumThreads(settings.threads);
 
@@ -102,7 +104,7 @@ export async function train(
   // The model and its optimizer
   torch.manualSeed(seed);
   using model = buildModel(settings, tokenizer.vocabSize, device);
-  using optimizer = buildOptimizer(settings, model);
+  using optimizer = buildOptimizer(settings, model, device);
   const trained = { model, optimizer, loader, device };
 
   // Everything is in order: begin to write, or go back to where the run was interrupted
@@ -115,6 +117,10 @@ export async function train(
     ...{ path: folder.metrics, model, device, plan, tokensPerStep, progress, lr },
     meter: restored?.meter ?? null,
   });
+  const stepOptions = { ...settings, precision };
+  using captured = settings.cudaGraph
+    ? new CapturedStep(model, optimizer, batchSize, stepOptions)
+    : null;
   const pace = new Pace(plan, tokensPerStep);
   let savedAt = restored ? progress.step : -1;
   emit(startEvent(run, text, model, plan, device, restored ? progress.step : null));
@@ -174,7 +180,7 @@ export async function train(
         using _ = torch.scope();
         recorder.lr = schedule.lr;
         const batch = torch.profiler.recordFunction("data", () => loader.next());
-        const result = trainStep(model, optimizer, batch, { ...settings, precision });
+        const result = captured?.run(batch) ?? trainStep(model, optimizer, batch, stepOptions);
         schedule.step();
         recorder.add(result.loss);
         progress.step++;

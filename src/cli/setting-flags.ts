@@ -25,6 +25,7 @@ function shownDefault({ name, derived }: SettingDescription, defaults: Settings)
   if (value === undefined) return derived ?? "none";
   if (Array.isArray(value)) return value.join(",");
   if (typeof value === "number") return formatRate(value);
+  if (typeof value === "boolean") return value ? "on" : "off";
   return typeof value === "string" && !/^[\w-]+$/.test(value)
     ? JSON.stringify(value)
     : String(value);
@@ -56,6 +57,12 @@ export function addSettingFlags(command: Command, except: readonly SettingName[]
       setting.choices.join("|").length > WIDEST_CHOICES ? setting.choices.join(", ") : "";
     const description = list === "" ? setting.description : `${setting.description}: ${list}`;
     const help = `${description} (default: ${shownDefault(setting, defaults)})`;
+    if (setting.kind === "switch") {
+      command.addOption(new Option(setting.flag, help).helpGroup(`${setting.group}:`));
+      // Where a file or the run to be resumed has it on.
+      command.addOption(new Option(setting.flag.replace("--", "--no-")).hideHelp());
+      continue;
+    }
     command.addOption(
       new Option(`${setting.flag} <${placeholder(setting)}>`, help)
         .helpGroup(`${setting.group}:`)

@@ -9,6 +9,7 @@ const WORDING: readonly (readonly [RegExp, string])[] = [
   [/^expected number$/, "expected a number"],
   [/^expected string$/, "expected text"],
   [/^expected array$/, "expected a list"],
+  [/^expected boolean$/, "expected true or false"],
   [/^expected (number|string|array) to (be|have) /, "expected "],
   [/>=(-?[\d.]+)/, "at least $1"],
   [/<=(-?[\d.]+)/, "at most $1"],

@@ -66,6 +66,11 @@ function checkTogether(settings: Settings): void {
       `minLearningRate (--min-learning-rate): expected at most the learning rate ${settings.learningRate}, got ${settings.minLearningRate}.`,
     );
   }
+  if (settings.cudaGraph && settings.device !== "auto" && settings.device !== "cuda") {
+    problems.push(
+      `cudaGraph (--cuda-graph): steps can be captured on an NVIDIA GPU only; expected --device cuda, got ${settings.device}.`,
+    );
+  }
   if (problems.length > 0) throw new UsageError(problems.join(" "));
 }
 

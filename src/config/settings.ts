@@ -259,6 +259,11 @@ export const settingsSchema = z.strictObject({
     "Machine",
     "By what to compute: this package's fused kernels, or PyTorch's layers one by one",
   ),
+  cudaGraph: describe(
+    z.boolean().default(false),
+    "Machine",
+    "Launch each training step as one CUDA graph; same result, less waiting for the CPU",
+  ),
   threads: describe(
     z.int().min(0).default(0),
     "Machine",
@@ -274,7 +279,7 @@ export type SettingsInput = z.input<typeof settingsSchema>;
 export type SettingName = keyof Settings;
 
 /** The kind of value a setting takes, for reading it from a flag. */
-export type SettingKind = "number" | "numbers" | "string" | "choice";
+export type SettingKind = "number" | "numbers" | "string" | "choice" | "switch";
 
 /** A setting as the command line sees it. */
 export interface SettingDescription extends SettingMeta {
@@ -306,6 +311,8 @@ function kindOf(schema: z.ZodType): SettingKind {
       return "choice";
     case "array":
       return "numbers";
+    case "boolean":
+      return "switch";
     default:
       return "number";
   }

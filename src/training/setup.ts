@@ -50,13 +50,18 @@ export function buildModel(settings: Settings, vocabSize: number, device: string
   }
 }
 
-/** AdamW over all of a model's parameters. */
-export function buildOptimizer(settings: Settings, model: LanguageModel): optim.AdamW {
+/** AdamW over all of a model's parameters; on CUDA one that takes the same steps captured or not. */
+export function buildOptimizer(
+  settings: Settings,
+  model: LanguageModel,
+  device = "cpu",
+): optim.AdamW {
   return new optim.AdamW(model.parameters(), {
     lr: settings.learningRate,
     betas: [settings.beta1, settings.beta2],
     eps: settings.eps,
     weightDecay: settings.weightDecay,
+    capturable: device === "cuda",
   });
 }
 

@@ -25,6 +25,7 @@ export interface StepOptions {
 function parts(batch: Batch, count: number): { part: Batch; share: Tensor | null }[] {
   if (count === 1) return [{ part: batch, share: null }];
   const rows = batch.rows / count;
+  const counted = batch.y.ne(IGNORED_TARGET).sum();
   return Array.from({ length: count }, (_, i) => {
     const cut = (tensor: Tensor) => tensor.narrow(0, i * rows, rows);
     const y = cut(batch.y);
@@ -38,7 +39,8 @@ function parts(batch: Batch, count: number): { part: Batch; share: Tensor | null
         targets: batch.targets / count,
       },
       // Rows at the ends of the text count fewer targets, so parts need not weigh the same.
-      share: y.ne(IGNORED_TARGET).sum().div(batch.targets),
+      // Counted on the device, where a captured step finds what has been copied there.
+      share: y.ne(IGNORED_TARGET).sum().div(counted),
     };
   });
 }
