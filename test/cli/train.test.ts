@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { torch } from "../../lib/index.js";
 import { listCheckpoints } from "../../src/run/checkpoints.js";
 import { readMetrics } from "../../src/run/metrics.js";
 import { readChromeTrace } from "../lib/chrome-trace.js";
@@ -152,6 +153,33 @@ describe("wavegpt train", () => {
     const { status, stderr } = await run([...training(newFolder()), "--device", absent]);
     expect(stderr).toContain(`--device ${absent}: libtorch finds no such device here`);
     expect(status).toBe(2);
+  });
+});
+
+describe("--cuda-graph", () => {
+  it("is refused where steps cannot be captured, before anything is written", async (context) => {
+    if (torch.cuda.CUDAGraph.whyUnavailable() === null) context.skip("steps can be captured here");
+    const out = newFolder();
+    const where = torch.cuda.isAvailable() ? "cuda" : "auto";
+    const { status, stderr } = await run([
+      ...training(out, "--steps", "1", "--device", where),
+      "--cuda-graph",
+    ]);
+    expect(stderr).toMatch(/--cuda-graph\): .*; (the run computes on cpu|.*wavegpt_cuda.*)\./);
+    expect(status).toBe(2);
+    expect(existsSync(out)).toBe(false);
+  });
+
+  it("is a switch of the configuration, and --no-cuda-graph turns it off", async () => {
+    const config = join(temporaryFolder(), "graph.toml");
+    writeFileSync(config, "cuda-graph = true\n");
+    const flags = ["--steps", "1", "--config", config];
+    const refused = await run(training(newFolder(), ...flags));
+    expect(refused.stderr).toMatch(/--cuda-graph\): .* got cpu/);
+    const out = newFolder();
+    expect((await run(training(out, ...flags, "--no-cuda-graph"))).status).toBe(0);
+    const { settings } = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));
+    expect(settings.cudaGraph).toBe(false);
   });
 });
 

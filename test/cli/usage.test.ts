@@ -12,10 +12,13 @@ describe("help", () => {
     const { status, stdout, stderr } = await run(["train", "--help"], { env: WITHOUT_LIBTORCH });
     expect(stderr).toBe("");
     expect(status).toBe(0);
-    for (const { flag } of describeSettings()) expect(stdout).toContain(`${flag} <`);
+    for (const { flag, kind } of describeSettings()) {
+      expect(stdout).toContain(kind === "switch" ? `${flag} ` : `${flag} <`);
+    }
     const words = stdout.replace(/\s+/g, " ");
     expect(words).toMatch(/--learning-rate <X> [^<]*\(default: 3e-4\)/);
     expect(words).toMatch(/--batch-size <N> [^<]*\(default: 32\)/);
+    expect(words).toMatch(/--cuda-graph [^<]*\(default: off\)/);
     expect(words).toMatch(/--data <FILE\|DIR> [^<]*\(default: Tiny Shakespeare\)/);
     expect(words).toContain(
       "constant, step, multi-step, linear-warmup, cosine, warmup-stable-decay",
@@ -84,6 +87,11 @@ describe("bad usage ends with status 2 and one line, before libtorch is loaded",
       /expected one of shakespeare, got "tolstoy"/,
     ],
     ["a preset yet to come", ["train", "--preset", "openwebtext"], /not available yet/],
+    [
+      "a CUDA graph of another device's steps",
+      ["train", "--cuda-graph", "--device", "cpu"],
+      /--cuda-graph\): .* expected --device cuda, got cpu/,
+    ],
     ["a missing file", ["train", "--config", "/nonexistent.toml"], /there is no such file/],
     ["a run that is not there", ["train", "--resume", "/nonexistent"], /holds no run/],
     [

@@ -2,12 +2,13 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { describe, expect, type TestContext, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { binding } from "../../lib/binding.js";
 import { type DType, type Tensor, torch } from "../../lib/index.js";
 import { packageRoot } from "../../lib/package-root.js";
-import { device, onlyOn } from "../device.js";
+import { device } from "../device.js";
 import { distance, leaf } from "./compare.js";
+import { needsCudaKernels } from "./cuda-kernels.js";
 
 const addDropoutLayerNorm = torch.ops.find("wavegpt::add_dropout_layer_norm.default") as (
   residual: Tensor,
@@ -92,12 +93,6 @@ function expectAsOnCpu(inputs: Inputs, compute: (...inputs: Tensor[]) => Tensor[
   }
 }
 
-function needsKernels(context: TestContext): void {
-  onlyOn(context, ["cuda"], "the kernels for CUDA need a device");
-  const reason = binding.cudaKernels();
-  if (reason !== null) context.skip(`cuda: ${reason}`);
-}
-
 /** Channels for 16, 32 and 256 threads a row, whole groups of the generator and parts of them. */
 const SHAPES = [
   [1, 3],
@@ -126,7 +121,7 @@ describe.each(TYPES)(
   "kernels for CUDA, residual %s, x %s, as on the CPU",
   (residualType, xType) => {
     test.for(SHAPES)("$shape", ({ shape }, context) => {
-      needsKernels(context);
+      needsCudaKernels(context);
       torch.manualSeed(shape.length);
       const channels = shape.at(-1)!;
       const residual = normal(shape, residualType);
@@ -144,7 +139,7 @@ describe.each(TYPES)(
 );
 
 test("the device drops what the CPU drops, and backward drops the same", (context) => {
-  needsKernels(context);
+  needsCudaKernels(context);
   const ones = leaf(torch.ones([1003]).to(device));
   torch.manualSeed(5);
   const dropped = dropout(ones, P, true);
@@ -156,7 +151,7 @@ test("the device drops what the CPU drops, and backward drops the same", (contex
 });
 
 test("second derivatives drop what the first ones did", (context) => {
-  needsKernels(context);
+  needsCudaKernels(context);
   const twice = (type: DType, where: string) => {
     torch.manualSeed(8);
     const x = leaf(torch.randn([5, 33], { dtype: "float64" }).to(type).to(where));
@@ -182,7 +177,7 @@ describe.each<DType>(["float32", "bfloat16", "float16"])(
     test.for(sizes)(
       "$rows rows of $channels channels over $vocabulary tokens",
       ({ rows, channels, vocabulary }, context) => {
-        needsKernels(context);
+        needsCudaKernels(context);
         torch.manualSeed(rows);
         const target = torch.randint(vocabulary, [rows]);
         // As where a batch ends in padding.
@@ -221,7 +216,7 @@ describe.each<DType>(["float32", "bfloat16", "float16"])(
 );
 
 test("targets that are all ignored give a loss of NaN and no gradient", (context) => {
-  needsKernels(context);
+  needsCudaKernels(context);
   const x = leaf(torch.ones([3, 4]).to(device));
   const weight = leaf(torch.ones([5, 4]).to(device));
   const loss = linearCrossEntropy(x, weight, null, torch.zeros([3]).long().to(device), 0);

@@ -274,6 +274,41 @@ describe("optimizers", () => {
     expect(weight.item()).toBe(-1.5);
   });
 
+  it.each([
+    ["AdamW", (ps: Tensor[]) => new optim.AdamW(ps, { capturable: true })],
+    ["Adam", (ps: Tensor[]) => new optim.Adam(ps, { capturable: true })],
+  ] as const)("takes the learning rate from a tensor where %s is capturable", (name, make) => {
+    const rates = [1e-2, 1e-2, 3e-3, 0];
+    const expected = pytorch(`
+torch.manual_seed(11)
+ps = [nn.Parameter(torch.randn(s)) for s in ${JSON.stringify(SHAPES)}]
+lr = torch.tensor(0.0)
+o = torch.optim.${name}(ps, lr=lr, fused=True)
+for rate in ${JSON.stringify(rates)}:
+    lr.fill_(rate)
+    for p in ps: p.grad = torch.randn(p.shape)
+    o.step()
+for i, p in enumerate(ps): keep(f"param.{i}", p)`);
+    const params = draw();
+    using optimizer = make(params);
+    for (const [step, rate] of rates.entries()) {
+      using _ = torch.scope();
+      optimizer.paramGroups[0]!.lr = rate;
+      // Parameter 1 has a gradient at each step here.
+      setGradients(params, step + 2);
+      optimizer.step();
+    }
+    const got = Object.fromEntries(params.map((p, i) => [`param.${i}`, p.detach()]));
+    expectClose(got, expected, tolerance(name));
+    // Of how it computes, not of what: a state saved elsewhere does not change it.
+    const saved = optimizer.stateDict();
+    expect(saved.param_groups[0]).toMatchObject({ capturable: true });
+    using other = new optim.AdamW(params);
+    other.step();
+    if (name === "AdamW") optimizer.loadStateDict(other.stateDict());
+    expect(optimizer.paramGroups[0]!.capturable).toBe(true);
+  });
+
   it("owns its state: no scope frees it, dispose does", () => {
     const params = draw();
     const before = torch.memory().handles;

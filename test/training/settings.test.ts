@@ -54,6 +54,7 @@ describe("where settings come from", () => {
       '{"accumulate": 5}',
       /--accumulate\): expected a divisor of the batch size 32, got 5/,
     ],
+    ["run.json", '{"cudaGraph": 1}', /--cuda-graph\): expected true or false, got 1/],
     ["run.json", '{"samplePrompt": 5}', /--sample-prompt\): expected text, got 5/],
   ])("%s with %s is refused", (name, content, message) => {
     expect(() => resolveSettings({ config: file(name, content) })).toThrow(message);
