@@ -82,14 +82,11 @@ export function* generate(
   options: GenerateOptions = {},
 ): Generator<string> {
   const prompt = options.prompt ? tokenizer.encode(options.prompt) : opening(tokenizer);
-  let held: number[] = [];
+  const decoder = tokenizer.decoder();
   for (const id of generateTokens(model, prompt, options)) {
-    held.push(id);
-    const piece = tokenizer.decode(held);
-    // A token may end within a character: wait for the rest of it.
-    if (piece.endsWith("\ufffd") && held.length < 4) continue;
-    held = [];
-    yield piece;
+    const piece = decoder.write(id);
+    if (piece !== "") yield piece;
   }
-  if (held.length > 0) yield tokenizer.decode(held);
+  const rest = decoder.end();
+  if (rest !== "") yield rest;
 }

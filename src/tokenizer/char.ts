@@ -1,6 +1,7 @@
+import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { WaveGPTError } from "../../lib/errors.js";
-import type { TokenArray, Tokenizer } from "./tokenizer.js";
+import type { StreamDecoder, TokenArray, Tokenizer, TokenizerIdentity } from "./tokenizer.js";
 
 export interface CharTokenizerOptions {
   /**
@@ -166,6 +167,16 @@ export class CharTokenizer implements Tokenizer {
       }
     }
     return fromUnits(units.subarray(0, count));
+  }
+
+  /** Every token is a whole character: nothing waits. */
+  decoder(): StreamDecoder {
+    return { write: (id) => this.decode([id]), end: () => "" };
+  }
+
+  describe(): TokenizerIdentity {
+    const sha256 = createHash("sha256").update(JSON.stringify(this)).digest("hex");
+    return { kind: this.type, vocabSize: this.vocabSize, sha256 };
   }
 
   toJSON(): CharTokenizerJSON {
