@@ -1,5 +1,6 @@
 /**
- * Builds the native addon: build/Release/wavegpt.node (the loader) and wavegpt_torch.{so,dylib,dll} beside it.
+ * Builds the native addon: build/Release/wavegpt.node (the loader), and beside it wavegpt_torch.{so,dylib,dll} and
+ * wavegpt_tokenizer (which needs no libtorch).
  * Incremental; `--clean` starts anew, `--debug` builds for a debugger, `--symbols` keeps the names of functions for
  * profilers (`npm run bench -- profile`), `--cuda` builds the kernels for CUDA beside it (wavegpt_cuda; needs nvcc and
  * a libtorch with CUDA). Nothing is downloaded but libtorch, where
@@ -126,7 +127,7 @@ const status = runModule(cmakeJs, ["build", ...options, "--parallel", parallelJo
 if (status !== 0) fail("The native addon did not compile (see above).");
 
 const extension = { win32: "dll", darwin: "dylib" }[process.platform] ?? "so";
-const libraries = ["wavegpt_torch", ...(cuda ? ["wavegpt_cuda"] : [])];
+const libraries = ["wavegpt_torch", "wavegpt_tokenizer", ...(cuda ? ["wavegpt_cuda"] : [])];
 for (const name of ["wavegpt.node", ...libraries.map((library) => `${library}.${extension}`)]) {
   if (!existsSync(path.join(build, configuration, name))) {
     fail(`The build ended without build/${configuration}/${name}.`);

@@ -16,7 +16,10 @@ const steps = [
   ],
   [
     "generated files",
-    () => run(process.execPath, [path.join("scripts", "generate-operators.mjs"), "--check"]),
+    () =>
+      ["generate-operators.mjs", "generate-unicode-classes.mjs"]
+        .map((name) => run(process.execPath, [path.join("scripts", name), "--check"]))
+        .find((status) => status !== 0) ?? 0,
   ],
   [
     "tracked files",

@@ -23,3 +23,5 @@ const binding = run(process.execPath, [path.join("scripts", "build-binding.mjs")
 if (binding !== 0) process.exit(binding);
 const typescript = runModule("typescript/bin/tsc", ["-p", "tsconfig.build.json"]);
 if (typescript !== 0) fail("The TypeScript did not compile (see above).");
+const ranks = run(process.execPath, [path.join("scripts", "gpt2-ranks.mjs")]);
+if (ranks !== 0) process.exit(ranks);
