@@ -1,6 +1,6 @@
 import { type Tensor, torch } from "../../lib/index.js";
-import type { TokenArray } from "../tokenizer/index.js";
 import type { Block } from "./blocks.js";
+import type { TokenSequence } from "./token-sequence.js";
 
 /** The target that a loss does not count (PyTorch's `ignore_index`). */
 export const IGNORED_TARGET = -100;
@@ -24,18 +24,27 @@ export interface Batch {
 const LOW = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1 ? 0 : 1;
 const HIGH = 1 - LOW;
 
+export interface BatchOptions {
+  readonly tokens: TokenSequence;
+  /** The most rows of a batch. */
+  readonly batchSize: number;
+  readonly blockSize: number;
+  readonly device: string;
+  /** The token that documents begin with, where `previous` is to hold the block's own document alone; else null. */
+  readonly documentStart: number | null;
+}
+
 /** Fills batches from a text: one buffer for all three parts, and one native copy of it. */
 export class BatchWriter {
   readonly #words: Int32Array;
   readonly #elements: BigInt64Array;
   readonly #mask: Uint8Array;
 
-  constructor(
-    readonly tokens: TokenArray,
-    readonly batchSize: number,
-    readonly blockSize: number,
-    readonly device: string,
-  ) {
+  readonly batchSize: number;
+
+  constructor(private readonly options: BatchOptions) {
+    const { batchSize, blockSize } = options;
+    this.batchSize = batchSize;
     this.#elements = new BigInt64Array(3 * batchSize * blockSize);
     this.#words = new Int32Array(this.#elements.buffer);
     this.#mask = new Uint8Array(batchSize * blockSize);
@@ -43,15 +52,15 @@ export class BatchWriter {
 
   /** @param blocks - at most `batchSize` */
   write(blocks: readonly Block[]): Batch {
-    const { blockSize, device } = this;
+    const { blockSize, device } = this.options;
     const rows = blocks.length;
     const size = rows * blockSize;
     let targets = 0;
     let wholePrevious = true;
     blocks.forEach((block, row) => {
-      this.#writeRow(block, row * blockSize, size);
+      const missing = this.#writeRow(block, row * blockSize, size);
       targets += block.to - block.from;
-      wholePrevious &&= block.start >= blockSize;
+      wholePrevious &&= missing === 0;
     });
     const all = torch.fromTypedArray(this.#elements.subarray(0, 3 * size), [3, rows, blockSize]);
     const [previous, x, y] = (device === "cpu" ? all : all.to(device)).unbind(0);
@@ -65,22 +74,35 @@ export class BatchWriter {
     return { x: x!, previous: previous!, previousMask, y: y!, rows, targets };
   }
 
-  #writeRow({ start, from, to }: Block, at: number, size: number): void {
-    const { tokens, blockSize } = this;
+  /** @returns how many of the tokens before the block are left out */
+  #writeRow({ start, from, to }: Block, at: number, size: number): number {
+    const { tokens, blockSize } = this.options;
     const words = this.#words;
-    const missing = Math.max(0, blockSize - start);
+    const begin = Math.max(0, start - blockSize);
+    const row = tokens.view(begin, start + blockSize + 1);
+    const before = start - begin;
+    const missing = blockSize - before + this.#otherDocuments(row, before);
     this.#mask.fill(0, at, at + missing).fill(1, at + missing, at + blockSize);
     for (let i = 0; i < blockSize; i++) {
       const previous = 2 * (at + i);
-      words[previous + LOW] = i < missing ? 0 : tokens[start - blockSize + i]!;
+      words[previous + LOW] = i < missing ? 0 : row[before - blockSize + i]!;
       words[previous + HIGH] = 0;
       const x = previous + 2 * size;
-      words[x + LOW] = tokens[start + i]!;
+      words[x + LOW] = row[before + i]!;
       words[x + HIGH] = 0;
       const y = x + 2 * size;
       const counted = start + i >= from && start + i < to;
-      words[y + LOW] = counted ? tokens[start + i + 1]! : IGNORED_TARGET;
+      words[y + LOW] = counted ? row[before + i + 1]! : IGNORED_TARGET;
       words[y + HIGH] = counted ? 0 : -1;
     }
+    return missing;
+  }
+
+  /** How many of a row's first `before` tokens belong to other documents than the one its block begins in. */
+  #otherDocuments(row: ArrayLike<number>, before: number): number {
+    const { documentStart } = this.options;
+    if (documentStart === null) return 0;
+    for (let i = before; i >= 0; i--) if (row[i] === documentStart) return i;
+    return 0;
   }
 }

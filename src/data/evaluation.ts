@@ -3,10 +3,11 @@ import type { TokenArray } from "../tokenizer/index.js";
 import { type Batch, BatchWriter } from "./batch.js";
 import { BlockLayout } from "./blocks.js";
 import { Random } from "./random.js";
+import { asSequence, type TokenSequence } from "./token-sequence.js";
 
 export interface EvaluationLoaderOptions {
   /** The tokens of the part to be evaluated. Kept, not copied. */
-  readonly tokens: TokenArray;
+  readonly tokens: TokenArray | TokenSequence;
   /** Rows of a batch; the last may have fewer. */
   readonly batchSize: number;
   /** Tokens of a row. */
@@ -17,6 +18,8 @@ export interface EvaluationLoaderOptions {
   readonly seed?: number;
   /** Where the batches are put; default `"cpu"`. */
   readonly device?: string;
+  /** As in `DataLoaderOptions`. */
+  readonly documentStart?: number | null;
 }
 
 /**
@@ -35,7 +38,9 @@ export class EvaluationLoader implements Iterable<Batch> {
 
   /** @throws WaveGPTError ERR_WAVEGPT_DATA for a text too short for one block, or an option out of range */
   constructor(options: EvaluationLoaderOptions) {
-    const { tokens, batchSize, blockSize, maxBlocks = null, seed = 0, device = "cpu" } = options;
+    const { batchSize, blockSize, maxBlocks = null, seed = 0, device = "cpu" } = options;
+    const { documentStart = null } = options;
+    const tokens = asSequence(options.tokens);
     for (const [what, value] of [
       ["the batch size", batchSize],
       ["the largest number of blocks", maxBlocks ?? 1],
@@ -48,7 +53,7 @@ export class EvaluationLoader implements Iterable<Batch> {
       }
     }
     this.#layout = new BlockLayout(tokens.length, blockSize);
-    this.#writer = new BatchWriter(tokens, batchSize, blockSize, device);
+    this.#writer = new BatchWriter({ tokens, batchSize, blockSize, device, documentStart });
     const count = this.#layout.count();
     this.#blocks =
       maxBlocks === null || maxBlocks >= count

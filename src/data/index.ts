@@ -8,3 +8,4 @@ export {
   type DrawOrder,
 } from "./loader.js";
 export { type Split, splitTokens } from "./split.js";
+export { JoinedTokens, type TokenSequence } from "./token-sequence.js";

@@ -2,15 +2,17 @@ import { WaveGPTError } from "../../lib/errors.js";
 import type { TokenArray } from "../tokenizer/index.js";
 import { type Batch, BatchWriter } from "./batch.js";
 import { type Block, BlockLayout } from "./blocks.js";
+import { type RandomOrder, randomOrder } from "./order.js";
 import { Random, type RandomState } from "./random.js";
+import { asSequence, type TokenSequence } from "./token-sequence.js";
 
 /** How a {@link DataLoader} goes through a text. */
 export type DrawOrder = "shuffled" | "random";
 
 export interface DataLoaderOptions {
   /** The text's tokens, of the part to be drawn from only. Kept, not copied. */
-  readonly tokens: TokenArray;
-  /** Rows of a batch. */
+  readonly tokens: TokenArray | TokenSequence;
+  /** Rows of a batch, of each rank's. */
   readonly batchSize: number;
   /** Tokens of a row. */
   readonly blockSize: number;
@@ -24,6 +26,17 @@ export interface DataLoaderOptions {
   readonly order?: DrawOrder;
   /** Where the batches are put; default `"cpu"`. */
   readonly device?: string;
+  /**
+   * The token that every document begins with: `previous` then holds the block's own document alone, with padding
+   * before its start. Default null: the text's tokens, whichever document they are of.
+   */
+  readonly documentStart?: number | null;
+  /**
+   * Which of `world` loaders this is, from 0; default 0 of 1. Together, the loaders of all ranks draw what one loader
+   * of `world * batchSize` rows draws.
+   */
+  readonly rank?: number;
+  readonly world?: number;
 }
 
 /** All that {@link DataLoader.loadState} needs to go on where {@link DataLoader.state} was taken: plain JSON. */
@@ -31,6 +44,7 @@ export interface DataLoaderState {
   readonly version: 1;
   readonly order: DrawOrder;
   readonly tokens: number;
+  /** Of all ranks together. */
   readonly batchSize: number;
   readonly blockSize: number;
   /** Batches drawn. */
@@ -51,7 +65,8 @@ export class DataLoader {
   readonly blockSize: number;
   readonly order: DrawOrder;
   /**
-   * Batches that together hold as many targets as the text: `ceil((tokens - 1) / (batchSize * blockSize))`.
+   * Batches that together hold as many targets as the text: `ceil((tokens - 1) / (batchSize * blockSize))`, the batch
+   * size being that of all ranks together.
    * 80 % of Tiny Shakespeare at 32 blocks of 64 gives 436.
    */
   readonly stepsPerEpoch: number;
@@ -59,15 +74,26 @@ export class DataLoader {
   readonly #layout: BlockLayout;
   readonly #writer: BatchWriter;
   readonly #random: Random;
+  readonly #rank: number;
+  readonly #world: number;
   #step = 0;
   /** The current pass; laid out when its first block is drawn. */
-  #pass: { phase: number; order: Uint32Array; random: RandomState } | null = null;
+  #pass: { phase: number; order: RandomOrder; random: RandomState } | null = null;
   #drawn = 0;
 
   /** @throws WaveGPTError ERR_WAVEGPT_DATA for a text too short for one block, or an option out of range */
   constructor(options: DataLoaderOptions) {
-    const { tokens, batchSize, blockSize, seed = 0, order = "shuffled", device = "cpu" } = options;
+    const { batchSize, blockSize, seed = 0, order = "shuffled", device = "cpu" } = options;
+    const { documentStart = null, rank = 0, world = 1 } = options;
+    const tokens = asSequence(options.tokens);
     requirePositive("the batch size", batchSize);
+    requirePositive("the number of ranks", world);
+    if (!Number.isSafeInteger(rank) || rank < 0 || rank >= world) {
+      throw new WaveGPTError(
+        "ERR_WAVEGPT_DATA",
+        `the rank must be a whole number from 0 to ${world - 1}, got ${rank}`,
+      );
+    }
     if (!Number.isSafeInteger(seed) || seed < 0) {
       throw new WaveGPTError(
         "ERR_WAVEGPT_DATA",
@@ -84,9 +110,11 @@ export class DataLoader {
     this.blockSize = blockSize;
     this.order = order;
     this.#layout = new BlockLayout(tokens.length, blockSize);
-    this.#writer = new BatchWriter(tokens, batchSize, blockSize, device);
+    this.#writer = new BatchWriter({ tokens, batchSize, blockSize, device, documentStart });
     this.#random = new Random(seed);
-    this.stepsPerEpoch = Math.ceil(this.#layout.targets / (batchSize * blockSize));
+    this.#rank = rank;
+    this.#world = world;
+    this.stepsPerEpoch = Math.ceil(this.#layout.targets / (world * batchSize * blockSize));
   }
 
   /** Batches drawn so far. */
@@ -107,8 +135,10 @@ export class DataLoader {
   /** Which blocks {@link next} would make a batch of; counts as drawing it. */
   nextBlocks(): Block[] {
     const blocks: Block[] = [];
-    for (let row = 0; row < this.batchSize; row++) {
-      blocks.push(this.order === "shuffled" ? this.#nextOfPass() : this.#anywhere());
+    const first = this.#rank * this.batchSize;
+    for (let row = 0; row < this.#world * this.batchSize; row++) {
+      const block = this.order === "shuffled" ? this.#nextOfPass() : this.#anywhere();
+      if (row >= first && row < first + this.batchSize) blocks.push(block);
     }
     this.#step++;
     return blocks;
@@ -119,7 +149,7 @@ export class DataLoader {
       version: 1,
       order: this.order,
       tokens: this.#layout.length,
-      batchSize: this.batchSize,
+      batchSize: this.#world * this.batchSize,
       blockSize: this.blockSize,
       step: this.#step,
       drawn: this.#drawn,
@@ -180,13 +210,13 @@ export class DataLoader {
       this.#drawn = 0;
     }
     const { order, phase } = this.#pass;
-    return this.#layout.block(order[this.#drawn++]!, phase);
+    return this.#layout.block(order.at(this.#drawn++), phase);
   }
 
-  #layOut(): { phase: number; order: Uint32Array; random: RandomState } {
+  #layOut(): { phase: number; order: RandomOrder; random: RandomState } {
     const random = this.#random.state();
     const phase = this.#random.below(this.blockSize);
-    return { phase, order: this.#random.permutation(this.#layout.count(phase)), random };
+    return { phase, order: randomOrder(this.#layout.count(phase), this.#random), random };
   }
 
   #anywhere(): Block {
