@@ -11,7 +11,10 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
  * Turns the first Ctrl-C, SIGTERM or SIGHUP into an abort, so that the step is finished and the run saved; the
  * second ends the process at once. A reader that closes the output (`| head`) counts as an interruption too.
  */
-export function interruptible(notice: (message: string) => void): Interrupt {
+export function interruptible(
+  notice: (message: string) => void,
+  what = "Finishing the step and saving; once more stops at once, without saving.",
+): Interrupt {
   const controller = new AbortController();
   const onSignal = (name: NodeJS.Signals) => {
     if (controller.signal.aborted) {
@@ -20,7 +23,7 @@ export function interruptible(notice: (message: string) => void): Interrupt {
       return;
     }
     controller.abort();
-    notice("Finishing the step and saving; once more stops at once, without saving.");
+    notice(what);
   };
   const onOutputError = (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;

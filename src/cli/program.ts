@@ -3,6 +3,7 @@ import { packageVersion } from "../version.js";
 import { addCompareCommand } from "./compare.js";
 import { addDoctorCommand } from "./doctor.js";
 import { addGenerateCommand } from "./generate.js";
+import { addPrepareCommand } from "./prepare.js";
 import { addReportCommand } from "./report.js";
 import { addTrainCommand } from "./train.js";
 
@@ -25,6 +26,7 @@ export function createProgram(setStatus: SetStatus): Command {
     })
     .exitOverride();
   addTrainCommand(program, setStatus);
+  addPrepareCommand(program, setStatus);
   addGenerateCommand(program);
   addCompareCommand(program, setStatus);
   addReportCommand(program);

@@ -43,10 +43,11 @@ function readOwner(path: string): Owner | null {
 
 /**
  * Keeps other processes from writing to the same run; the lock of a process that has died is taken over.
+ * @param work what the others are told that this process does there
  * @returns what gives the folder free again when it is disposed of
  * @throws UsageError where a living process of this machine writes to it
  */
-export function lockRun(folder: string): Disposable {
+export function lockRun(folder: string, work = "training"): Disposable {
   const path = join(folder, ".lock");
   const owner = { pid: process.pid, host: hostname(), began: beginningOf(process.pid) };
   for (;;) {
@@ -63,7 +64,7 @@ export function lockRun(folder: string): Disposable {
     const other = readOwner(path);
     if (other !== null && isAlive(other)) {
       throw new UsageError(
-        `--out: process ${other.pid} is training in ${folder}. Wait for it or stop it, or choose another folder.`,
+        `--out: process ${other.pid} is ${work} in ${folder}. Wait for it or stop it, or choose another folder.`,
       );
     }
     rmSync(path, { force: true });

@@ -1,0 +1,27 @@
+import type { TokenDtype } from "../data/token-file.js";
+import { loadTokenizer, type TokenArray } from "../tokenizer/index.js";
+
+/** A tokenizer as preparing documents needs it; loads no libtorch. */
+export interface DocumentTokenizer {
+  /** In the narrowest type that holds the vocabulary. */
+  readonly dtype: TokenDtype;
+  /** The token that a document begins with, or null where the vocabulary has none. */
+  readonly endOfText: number | null;
+  encode(utf8: Uint8Array): TokenArray;
+  describe(): { readonly kind: string; readonly vocabSize: number; readonly sha256: string };
+  /** What `tokenizer.json` of the folder holds. */
+  toJSON(): unknown;
+}
+
+/** The tokenizer that `--tokenizer` names. */
+export function documentTokenizer(name: string): DocumentTokenizer {
+  const tokenizer = loadTokenizer(name);
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  return {
+    dtype: tokenizer.vocabSize <= 0x10000 ? "uint16" : "uint32",
+    endOfText: null,
+    encode: (utf8) => tokenizer.encode(decoder.decode(utf8)),
+    describe: () => ({ kind: tokenizer.type, vocabSize: tokenizer.vocabSize, sha256: "" }),
+    toJSON: () => tokenizer.toJSON(),
+  };
+}
