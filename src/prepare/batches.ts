@@ -1,8 +1,8 @@
 import { PARTS, type PartName } from "../data/manifest.js";
+import { type EncodeRequest, UNDECIDED } from "./encoding.js";
 import type { Layout, Piece, Position, Source } from "./source.js";
 import { readDocuments } from "./sources/read.js";
 import { partOf } from "./split.js";
-import { type EncodeRequest, UNDECIDED } from "./worker.js";
 
 /** Pieces that are encoded together. */
 export interface Batch {

@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { WaveGPTError } from "../../lib/errors.js";
-import type { EncodeAnswer, EncodeRequest, WorkerSetup } from "./worker.js";
+import type { EncodeAnswer, EncodeRequest, WorkerSetup } from "./encoding.js";
 
 interface Task {
   readonly request: EncodeRequest;

@@ -15,6 +15,7 @@ import {
 import { writeFileAtomic } from "../run/atomic.js";
 import { lockRun } from "../run/lock.js";
 import { type Batch, readBatches } from "./batches.js";
+import type { EncodeAnswer } from "./encoding.js";
 import { openFolder } from "./folder.js";
 import { Meter, type PrepareEvent } from "./meter.js";
 import { checkOptions, openSource, type PrepareOptions } from "./options.js";
@@ -24,7 +25,6 @@ import { NO_SHARDS, ShardWriter } from "./shards.js";
 import { BEGINNING } from "./source.js";
 import { SPLIT_RULE } from "./split.js";
 import { documentTokenizer } from "./tokenizer.js";
-import type { EncodeAnswer } from "./worker.js";
 
 /** How preparing ended. */
 export interface PrepareResult {

@@ -21,7 +21,7 @@ export function documentTokenizer(name: string): DocumentTokenizer {
     dtype: tokenizer.vocabSize <= 0x10000 ? "uint16" : "uint32",
     endOfText: null,
     encode: (utf8) => tokenizer.encode(decoder.decode(utf8)),
-    describe: () => ({ kind: tokenizer.type, vocabSize: tokenizer.vocabSize, sha256: "" }),
+    describe: () => tokenizer.describe(),
     toJSON: () => tokenizer.toJSON(),
   };
 }
