@@ -11,6 +11,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly tokens?: number;
   /** Default 1337. */
   readonly seed?: number;
+  /** Ids from this on are never drawn: they pad the vocabulary. Default: all of the model's may be. */
+  readonly vocabSize?: number;
 }
 
 /** What a model continues where there is no prompt: a line break, or else its first token. */
@@ -22,8 +24,12 @@ function opening(tokenizer: Tokenizer): ArrayLike<number> {
   }
 }
 
-/** The logits that follow `ids`, as numbers. */
-function nextLogits(model: LanguageModel, ids: readonly number[]): ArrayLike<number> {
+/** The logits that follow `ids`, as numbers, of the first `vocabSize` tokens. */
+function nextLogits(
+  model: LanguageModel,
+  ids: readonly number[],
+  vocabSize: number | undefined,
+): ArrayLike<number> {
   using _ = torch.scope();
   const device = model.parameters()[0]!.device;
   const { blockSize } = model.config;
@@ -38,7 +44,8 @@ function nextLogits(model: LanguageModel, ids: readonly number[]): ArrayLike<num
       lastOnly: true,
     }),
   );
-  return logits.reshape([-1]).to("float32").cpu().toTypedArray() as Float32Array;
+  const all = logits.reshape([-1]).to("float32").cpu().toTypedArray() as Float32Array;
+  return all.subarray(0, vocabSize);
 }
 
 /**
@@ -59,7 +66,7 @@ export function* generateTokens(
     model.eval();
     let logits: ArrayLike<number>;
     try {
-      logits = nextLogits(model, ids);
+      logits = nextLogits(model, ids, options.vocabSize);
     } finally {
       model.train(wasTraining);
     }
@@ -83,7 +90,8 @@ export function* generate(
 ): Generator<string> {
   const prompt = options.prompt ? tokenizer.encode(options.prompt) : opening(tokenizer);
   const decoder = tokenizer.decoder();
-  for (const id of generateTokens(model, prompt, options)) {
+  const { vocabSize } = tokenizer;
+  for (const id of generateTokens(model, prompt, { vocabSize, ...options })) {
     const piece = decoder.write(id);
     if (piece !== "") yield piece;
   }

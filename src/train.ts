@@ -90,9 +90,13 @@ export async function train(
   const { tokenizer } = text;
   const prompt = samplePrompt(tokenizer, settings);
   const { batchSize, blockSize, seed } = settings;
-  const loader = new DataLoader({ tokens: text.train, batchSize, blockSize, seed, device });
+  const documentStart = settings.previous === "document" ? text.documentStart : null;
+  const loader = new DataLoader({
+    ...{ tokens: text.train, batchSize, blockSize, seed, device, documentStart },
+  });
   const heldOut = new EvaluationLoader({
     tokens: text.val,
+    documentStart,
     batchSize,
     blockSize,
     maxBlocks: settings.evalBatches === 0 ? null : settings.evalBatches * batchSize,

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { DEFAULT_PRESET, presets } from "../config/presets.js";
 import { UsageError } from "../config/usage-error.js";
 
 /** The options that every command which trains has, as given. */
@@ -14,7 +15,10 @@ export interface RunOptions {
 /** Adds {@link RunOptions}; `what` is what lies in the folder. */
 export function addRunOptions(command: Command, what: string): void {
   const options = [
-    new Option("--preset <NAME>", "Settings by name: shakespeare (default: shakespeare)"),
+    new Option(
+      "--preset <NAME>",
+      `Settings by name: ${Object.keys(presets).join(", ")} (default: ${DEFAULT_PRESET})`,
+    ),
     new Option("--config <FILE>", "TOML or JSON file of settings; flags override it"),
     new Option("--out <DIR>", `Folder of the ${what} (default: a new one in runs/)`),
     new Option("--resume [DIR]", `Go on with the ${what} in DIR, or in --out`),

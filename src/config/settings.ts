@@ -85,7 +85,7 @@ export const settingsSchema = z.strictObject({
   data: describe(
     z.string().min(1).optional(),
     "Data",
-    "A text file, or a folder of .txt files, to train on",
+    "Text (a .txt file or a folder of them), or tokens: what wavegpt prepare wrote, .npy or .bin files",
     { value: "FILE|DIR", derived: "Tiny Shakespeare" },
   ),
   trainFraction: describe(
@@ -99,6 +99,23 @@ export const settingsSchema = z.strictObject({
     "Data",
     "Character that stands for characters the training text lacks",
     { value: "CHAR", derived: "they are an error" },
+  ),
+  vocabSize: describe(
+    count().optional(),
+    "Data",
+    "Ids that .npy or .bin files of tokens may hold, where their tokenizer is not at hand",
+    { value: "N", derived: "the tokenizer's" },
+  ),
+  padVocabulary: describe(
+    count().default(1),
+    "Data",
+    "The model's vocabulary is rounded up to a multiple of this; the ids added never occur",
+    { value: "N" },
+  ),
+  previous: describe(
+    z.enum(["text", "document"]).default("text"),
+    "Data",
+    "What stands before a block: the text before it, or only its own document, then padding",
   ),
   batchSize: describe(count().default(32), "Data", "Sequences an optimizer step learns from", {
     value: "N",

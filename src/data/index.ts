@@ -8,4 +8,5 @@ export {
   type DrawOrder,
 } from "./loader.js";
 export { type Split, splitTokens } from "./split.js";
+export { openTokenData, type TokenData } from "./token-data.js";
 export { JoinedTokens, type TokenSequence } from "./token-sequence.js";

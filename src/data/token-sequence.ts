@@ -54,6 +54,19 @@ export class JoinedTokens implements TokenSequence {
     return copy;
   }
 
+  /** A part of it, as a sequence of its own: views, no copies. */
+  slice(from: number, to: number): JoinedTokens {
+    const starts = this.#starts;
+    return new JoinedTokens(
+      this.#pieces.map((piece, at) =>
+        piece.subarray(
+          Math.max(0, Math.min(from, starts[at + 1]!) - starts[at]!),
+          Math.max(0, Math.min(to, starts[at + 1]!) - starts[at]!),
+        ),
+      ),
+    );
+  }
+
   /** The piece that holds `position`. */
   #pieceWith(position: number): number {
     let low = 0;

@@ -19,7 +19,7 @@ export function documentTokenizer(name: string): DocumentTokenizer {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   return {
     dtype: tokenizer.vocabSize <= 0x10000 ? "uint16" : "uint32",
-    endOfText: null,
+    endOfText: tokenizer.endOfText ?? null,
     encode: (utf8) => tokenizer.encode(decoder.decode(utf8)),
     describe: () => tokenizer.describe(),
     toJSON: () => tokenizer.toJSON(),

@@ -1,5 +1,6 @@
 export { type AddedToken, BytePairTokenizer, type EncodeOptions } from "./byte-pair.js";
 export { CharTokenizer, type CharTokenizerJSON, type CharTokenizerOptions } from "./char.js";
 export { GPT2Tokenizer, type GPT2TokenizerJSON } from "./gpt2.js";
+export { TokenIds } from "./ids.js";
 export { loadTokenizer, tokenizerFromJSON } from "./load.js";
 export type { StreamDecoder, TokenArray, Tokenizer, TokenizerIdentity } from "./tokenizer.js";

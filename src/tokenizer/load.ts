@@ -2,11 +2,13 @@ import { readFileSync } from "node:fs";
 import { WaveGPTError } from "../../lib/errors.js";
 import { CharTokenizer } from "./char.js";
 import { GPT2Tokenizer } from "./gpt2.js";
+import { TokenIds } from "./ids.js";
 import type { Tokenizer } from "./tokenizer.js";
 
 const readers: Readonly<Record<string, (json: unknown) => Tokenizer>> = {
   char: CharTokenizer.fromJSON,
   gpt2: GPT2Tokenizer.fromJSON,
+  ids: TokenIds.fromJSON,
 };
 
 /**

@@ -24,6 +24,8 @@ export interface Tokenizer {
   readonly type: string;
   /** Ids run from 0 to `vocabSize - 1`. */
   readonly vocabSize: number;
+  /** The token that stands between documents; null or none where the vocabulary lacks one. */
+  readonly endOfText?: number | null;
   /** @throws WaveGPTError where the text holds something the vocabulary lacks */
   encode(text: string): TokenArray;
   /** @throws WaveGPTError for an id outside the vocabulary */

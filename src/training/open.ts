@@ -4,6 +4,7 @@ import { resolveSettings, type SettingSources } from "../config/resolve.js";
 import { resumeSettings } from "../config/resume.js";
 import type { Settings, SettingsInput } from "../config/settings.js";
 import { UsageError } from "../config/usage-error.js";
+import { datasetNamed, preparedFolder } from "../data/prepared-folder.js";
 import { type RunConfig, readRunConfig } from "../run/config.js";
 import {
   checkRunFolder,
@@ -66,7 +67,21 @@ export function openRun(
   };
 }
 
-/** Settings whose text is found from any working folder. */
+/**
+ * Settings whose text is found from any working folder.
+ * @throws UsageError where a dataset is named that is not prepared
+ */
 function withPath(settings: Settings, data: string | undefined): Settings {
-  return data === undefined ? settings : { ...settings, data: resolve(data) };
+  return data === undefined ? settings : { ...settings, data: resolve(locateData(data)) };
+}
+
+/** A file or folder as it is; a dataset's name stands for the folder where `wavegpt prepare` puts it. */
+function locateData(data: string): string {
+  if (existsSync(data) || datasetNamed(data) === null) return data;
+  const folder = preparedFolder(data);
+  if (existsSync(folder)) return folder;
+  const some = data === "openwebtext" ? " --documents 250000" : "";
+  throw new UsageError(
+    `--data: ${data} is not prepared yet: there is no folder ${folder}. Make it with \`wavegpt prepare ${data}${some}\`, or name a folder or file that is there.`,
+  );
 }

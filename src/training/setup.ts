@@ -21,6 +21,7 @@ import type { TrainingText } from "./source.js";
  */
 export function buildModel(settings: Settings, vocabSize: number, device: string): LanguageModel {
   const { nEmbd, nHeads, nLayers, blockSize, dropout, block, kernels } = settings;
+  const { padVocabulary } = settings;
   const wavenet = {
     mode: settings.wavenet,
     layers: settings.wavenetLayers,
@@ -31,7 +32,7 @@ export function buildModel(settings: Settings, vocabSize: number, device: string
   try {
     // Weights are drawn on the CPU, so that a seed gives the same model on every device.
     const model = createModel(settings.model, {
-      vocabSize,
+      vocabSize: padVocabulary * Math.ceil(vocabSize / padVocabulary),
       nEmbd,
       nHeads,
       nLayers,

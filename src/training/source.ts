@@ -2,7 +2,8 @@ import { basename } from "node:path";
 import type { Settings } from "../config/settings.js";
 import { UsageError } from "../config/usage-error.js";
 import { locateCorpus } from "../data/corpus.js";
-import { splitTokens } from "../data/index.js";
+import { splitTokens, type TokenSequence } from "../data/index.js";
+import { holdsTokens } from "../data/token-data.js";
 import type { RunConfig } from "../run/config.js";
 import {
   CharTokenizer,
@@ -12,14 +13,17 @@ import {
 } from "../tokenizer/index.js";
 import type { TrainEvent } from "./events.js";
 import { readText, type SourceText } from "./text.js";
+import { loadTokens } from "./tokens.js";
 
 /** A text, cut into tokens and split. */
 export interface TrainingText {
-  readonly source: SourceText;
+  readonly source: Pick<SourceText, "path" | "sha256">;
   readonly title: string;
   readonly tokenizer: Tokenizer;
-  readonly train: TokenArray;
-  readonly val: TokenArray;
+  readonly train: TokenArray | TokenSequence;
+  readonly val: TokenArray | TokenSequence;
+  /** The token that documents begin with, where the text has several. */
+  readonly documentStart: number | null;
   /** Code points of the whole text. */
   readonly characters: number;
   /** Characters a held-out token stands for, on average: 1 where tokens are characters. */
@@ -45,6 +49,17 @@ function characters(text: string): number {
   return count;
 }
 
+function checkSame(
+  resumed: { config: RunConfig } | null,
+  { path, sha256 }: TrainingText["source"],
+): void {
+  if (!resumed || resumed.config.text.sha256 === sha256) return;
+  const { text } = resumed.config;
+  throw new UsageError(
+    `--resume: the run learnt from ${text.path} (SHA-256 ${text.sha256.slice(0, 12)}...), but ${path} has other content (${sha256.slice(0, 12)}...). Give the same text with --data.`,
+  );
+}
+
 /**
  * Finds the text, makes its vocabulary (or takes that of the run to be resumed) and splits it.
  * @throws UsageError where the text of a resumed run is not the one it began with
@@ -55,12 +70,14 @@ export async function loadTrainingText(
   emit: (event: TrainEvent) => void,
 ): Promise<TrainingText> {
   const { path, title } = await locate(settings, emit);
-  const source = readText(path);
-  if (resumed && resumed.config.text.sha256 !== source.sha256) {
-    throw new UsageError(
-      `--resume: the run learnt from ${resumed.config.text.path} (SHA-256 ${resumed.config.text.sha256.slice(0, 12)}...), but ${path} has other content (${source.sha256.slice(0, 12)}...). Give the same text with --data.`,
-    );
+  if (holdsTokens(path)) {
+    const tokenizer = resumed ? loadTokenizer(resumed.tokenizer) : undefined;
+    const text = loadTokens(path, settings, tokenizer);
+    checkSame(resumed, text.source);
+    return text;
   }
+  const source = readText(path);
+  checkSame(resumed, source);
   const tokenizer = resumed
     ? loadTokenizer(resumed.tokenizer)
     : CharTokenizer.fromText(source.text, { unknown: settings.unknown ?? null });
@@ -71,6 +88,7 @@ export async function loadTrainingText(
     tokenizer,
     train,
     val,
+    documentStart: null,
     characters: characters(source.text),
     charactersPerToken: characters(tokenizer.decode(val)) / val.length,
   };
