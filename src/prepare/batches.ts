@@ -104,18 +104,24 @@ export async function* readBatches(plan: ReadingPlan): AsyncGenerator<Batch> {
     const onBytes = (bytes: number) => {
       stored += bytes;
     };
-    for await (const piece of readDocuments(file, from, layout, onBytes)) {
-      if (signal?.aborted) break;
-      if (piece.first) {
-        if (remaining === 0) break;
-        remaining--;
-        // The whole of a short document is told apart by the worker.
-        if (!piece.last) open = partOf(piece.bytes, validation);
+    try {
+      for await (const piece of readDocuments(file, from, layout, onBytes)) {
+        if (signal?.aborted) break;
+        if (piece.first) {
+          if (remaining === 0) break;
+          remaining--;
+          // The whole of a short document is told apart by the worker.
+          if (!piece.last) open = partOf(piece.bytes, validation);
+        }
+        collector.add(piece, open === null ? UNDECIDED : PARTS.indexOf(open));
+        if (piece.last) open = null;
+        after = piece.after;
+        if (collector.full) yield batch();
       }
-      collector.add(piece, open === null ? UNDECIDED : PARTS.indexOf(open));
-      if (piece.last) open = null;
-      after = piece.after;
-      if (collector.full) yield batch();
+    } catch (error) {
+      // What came before a document that cannot be read is kept.
+      if (!collector.empty) yield batch();
+      throw error;
     }
     if (signal?.aborted || (remaining === 0 && open === null)) break;
     stored = before + (file.size ?? 0);

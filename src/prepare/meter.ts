@@ -51,7 +51,7 @@ export class Meter {
   readonly #began = performance.now();
   readonly #size: number | null;
   readonly #bytesBefore: number;
-  #shareBefore: number | null = null;
+  readonly #shareBefore: number;
   #said = performance.now();
   #last: PrepareProgress | null = null;
   tokens = 0;
@@ -66,6 +66,12 @@ export class Meter {
     this.#size = files.some(({ size }) => size === null)
       ? null
       : files.reduce((sum, { size }) => sum + size!, 0);
+    const stored = files.slice(0, before.position.file);
+    this.#shareBefore =
+      this.#share(
+        sums(before).documents,
+        stored.reduce((sum, { size }) => sum + (size ?? 0), 0),
+      ) ?? 0;
   }
 
   /** @param stored bytes read of all files, as stored */
@@ -73,12 +79,8 @@ export class Meter {
     this.tokens += tokens;
     const { documents, bytes } = sums(written);
     const seconds = (performance.now() - this.#began) / 1000;
-    const bySize = this.#size === null || this.#size === 0 ? null : stored / this.#size;
-    const byCount = this.documents === null ? null : documents / this.documents;
-    const share =
-      bySize === null && byCount === null ? null : Math.min(1, Math.max(bySize ?? 0, byCount ?? 0));
-    this.#shareBefore ??= share;
-    const gained = (share ?? 0) - (this.#shareBefore ?? 0);
+    const share = this.#share(documents, stored);
+    const gained = (share ?? 0) - this.#shareBefore;
     this.#last = {
       documents,
       tokens: this.tokens,
@@ -94,6 +96,15 @@ export class Meter {
 
   /** Says it for the last time. */
   finish(): void {
-    if (this.#last !== null) this.emit({ type: "progress", ...this.#last });
+    if (this.#last !== null) {
+      this.emit({ type: "progress", ...this.#last, share: 1, secondsLeft: 0 });
+    }
+  }
+
+  #share(documents: number, stored: number): number | null {
+    const bySize = this.#size === null || this.#size === 0 ? null : stored / this.#size;
+    const byCount = this.documents === null ? null : documents / this.documents;
+    if (bySize === null && byCount === null) return null;
+    return Math.min(1, Math.max(bySize ?? 0, byCount ?? 0));
   }
 }
