@@ -1,5 +1,10 @@
 import type { TokenDtype } from "../data/token-file.js";
-import { loadTokenizer, type TokenArray } from "../tokenizer/index.js";
+import {
+  BytePairTokenizer,
+  GPT2Tokenizer,
+  loadTokenizer,
+  type TokenArray,
+} from "../tokenizer/index.js";
 
 /** A tokenizer as preparing documents needs it; loads no libtorch. */
 export interface DocumentTokenizer {
@@ -15,12 +20,15 @@ export interface DocumentTokenizer {
 
 /** The tokenizer that `--tokenizer` names. */
 export function documentTokenizer(name: string): DocumentTokenizer {
-  const tokenizer = loadTokenizer(name);
+  const tokenizer = name === "gpt2" ? new GPT2Tokenizer() : loadTokenizer(name);
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   return {
     dtype: tokenizer.vocabSize <= 0x10000 ? "uint16" : "uint32",
     endOfText: tokenizer.endOfText ?? null,
-    encode: (utf8) => tokenizer.encode(decoder.decode(utf8)),
+    encode: (utf8) =>
+      tokenizer instanceof BytePairTokenizer
+        ? tokenizer.encode(utf8)
+        : tokenizer.encode(decoder.decode(utf8)),
     describe: () => tokenizer.describe(),
     toJSON: () => tokenizer.toJSON(),
   };

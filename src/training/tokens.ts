@@ -4,7 +4,7 @@ import { UsageError } from "../config/usage-error.js";
 import type { TokenSequence } from "../data/index.js";
 import { TOKENIZER } from "../data/manifest.js";
 import { openTokenData, type TokenData } from "../data/token-data.js";
-import { loadTokenizer, TokenIds, type Tokenizer } from "../tokenizer/index.js";
+import { GPT2Tokenizer, loadTokenizer, TokenIds, type Tokenizer } from "../tokenizer/index.js";
 import type { TrainingText } from "./source.js";
 
 /** So much of each part is looked through for ids that the vocabulary lacks, in files that say nothing of theirs. */
@@ -12,12 +12,11 @@ const CHECKED_TOKENS = 1 << 20;
 /** So much of the held-out part is decoded to tell how many characters a token stands for. */
 const DECODED_TOKENS = 1 << 16;
 
+/** What is prepared brings its tokenizer; files of others hold GPT-2's tokens unless the settings say otherwise. */
 function tokenizerOf(settings: Settings, data: TokenData): Tokenizer {
   if (data.manifest !== null) return loadTokenizer(join(data.path, TOKENIZER));
   if (settings.vocabSize !== undefined) return new TokenIds(settings.vocabSize);
-  throw new UsageError(
-    `--data: ${data.path} does not say which tokens it holds. Give --vocab-size.`,
-  );
+  return new GPT2Tokenizer();
 }
 
 function checkIds(path: string, part: string, tokens: TokenSequence, tokenizer: Tokenizer): void {
