@@ -1,7 +1,15 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 
-export const PARTS = ["overhead", "step", "kernels", "scaling", "waiting", "profile"] as const;
+export const PARTS = [
+  "overhead",
+  "step",
+  "kernels",
+  "scaling",
+  "waiting",
+  "loader",
+  "profile",
+] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface BenchOptions {
@@ -34,6 +42,7 @@ Parts (default: overhead step)
   kernels       each wavegpt:: operator, against the same by libtorch's and from Python
   scaling       how our step's time grows with threads, batch, block size and layers
   waiting       our step by how OpenMP's threads wait for work, alone and beside other processes
+  loader        how long training steps wait for their batches, at batch sizes 1 to 512
   profile       where a training step spends its time, by libtorch call and by perf; for the
                 share outside libtorch and our kernels: npm run build:binding -- --symbols
   report        shows what --json wrote; of several files, their profiles beside each other.

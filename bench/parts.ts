@@ -1,5 +1,7 @@
 import { measureKernels } from "./kernels/bench.js";
 import { formatKernels } from "./kernels/format.js";
+import { measureLoader } from "./loader/bench.js";
+import { formatLoader } from "./loader/format.js";
 import type { BenchOptions, Part } from "./options.js";
 import { formatOverhead, measureOverhead } from "./overhead/bench.js";
 import { profileSteps } from "./profile/bench.js";
@@ -31,5 +33,6 @@ export const MEASURED: Readonly<Record<Part, PartOf<unknown>>> = {
   kernels: part(measureKernels, formatKernels),
   scaling: part(measureScaling, formatScaling),
   waiting: part(measureWaiting, formatWaiting),
+  loader: part(measureLoader, formatLoader),
   profile: part(profileSteps, formatProfile),
 };

@@ -84,14 +84,19 @@ describe("bad usage ends with status 2 and one line, before libtorch is loaded",
     [
       "an unknown preset",
       ["train", "--preset", "tolstoy"],
-      /expected one of shakespeare, got "tolstoy"/,
+      /expected one of shakespeare, openwebtext, openwebtext-131k, got "tolstoy"/,
     ],
-    ["a preset yet to come", ["train", "--preset", "openwebtext"], /not available yet/],
     [
       "a CUDA graph of another device's steps",
       ["train", "--cuda-graph", "--device", "cpu"],
       /--cuda-graph\): .* expected --device cuda, got cpu/,
     ],
+    [
+      "a dataset that is not prepared",
+      ["train", "--data", "some/text"],
+      /--data: some\/text is not prepared yet: .* `wavegpt prepare some\/text`/,
+    ],
+    ["nothing to prepare", ["prepare"], /missing required argument/],
     ["a missing file", ["train", "--config", "/nonexistent.toml"], /there is no such file/],
     ["a run that is not there", ["train", "--resume", "/nonexistent"], /holds no run/],
     [
