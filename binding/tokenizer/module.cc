@@ -141,13 +141,16 @@ class Encoding : public Napi::ObjectWrap<Encoding> {
                                                      "expected bytes as a Uint8Array");
       const auto ends = ReadIds(env, given.Get("ends"), "expected ends as a Uint32Array");
       const auto special = ReadIds(env, given.Get("special"), "expected special as a Uint32Array");
-      const auto merges = ReadIds(env, given.Get("merges"), "expected merges as a Uint32Array");
+      std::optional<std::span<const uint32_t>> merges;
+      if (!given.Get("merges").IsNull()) {
+        merges = Ids(ReadIds(env, given.Get("merges"), "expected merges as a Uint32Array or null"));
+      }
       vocabulary_ = std::make_unique<Vocabulary>(Definition{
           ReadPattern(env, given.Get("pattern")),
           {bytes.Data(), bytes.ElementLength()},
           Ids(ends),
           Ids(special),
-          Ids(merges),
+          merges,
           given.Get("ignoreMerges").ToBoolean(),
       });
       encoder_ = std::make_unique<Encoder>(*vocabulary_);

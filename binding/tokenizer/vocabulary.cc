@@ -39,11 +39,11 @@ Vocabulary::Vocabulary(const Definition& definition)
     }
   }
   ReserveWords(size());
-  if (definition.merges.empty()) {
+  if (!definition.merges) {
     MergeWhatIsAToken(special);
     return;
   }
-  MergeAsListed(definition.merges);
+  MergeAsListed(*definition.merges);
   WordMerger merger(*this);
   std::vector<uint32_t> tokens;
   for (uint32_t id = 0; id < size(); id++) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -36,9 +37,9 @@ struct Definition {
   std::span<const uint32_t> ends;
   // Ids that text never becomes.
   std::span<const uint32_t> special;
-  // Left, right and merged id of each merge, best first. Empty: any two tokens merge whose bytes
+  // Left, right and merged id of each merge, best first. None: any two tokens merge whose bytes
   // together are a token, the one with the lowest id first, as tiktoken has it.
-  std::span<const uint32_t> merges;
+  std::optional<std::span<const uint32_t>> merges;
   // A word that is a token becomes it, even where merges would not lead there.
   bool ignore_merges;
 };

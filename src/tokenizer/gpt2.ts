@@ -54,7 +54,7 @@ function buildEncoding(): NativeEncoding {
     bytes,
     ends,
     special: Uint32Array.of(END_OF_TEXT),
-    merges: new Uint32Array(0),
+    merges: null,
     ignoreMerges: true,
   });
 }

@@ -15,10 +15,10 @@ export interface EncodingDefinition {
   /** Ids that text never becomes. */
   readonly special: Uint32Array;
   /**
-   * Left, right and merged id of each merge, best first. Empty: any two tokens merge whose bytes together are a token,
+   * Left, right and merged id of each merge, best first. Null: any two tokens merge whose bytes together are a token,
    * that with the lowest id first.
    */
-  readonly merges: Uint32Array;
+  readonly merges: Uint32Array | null;
   /** Whether a word that is a token becomes it even where merges would not lead there. */
   readonly ignoreMerges: boolean;
 }

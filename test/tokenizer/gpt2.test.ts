@@ -58,7 +58,7 @@ function joining(characters: readonly string[]): NativeEncoding {
       return end;
     }),
     special: new Uint32Array(0),
-    merges: new Uint32Array(0),
+    merges: null,
     ignoreMerges: true,
   });
 }
