@@ -20,6 +20,7 @@ import {
   buildModel,
   buildOptimizer,
   describeRun,
+  modelVocabulary,
   restoreLatest,
   startEvent,
 } from "./training/setup.js";
@@ -107,7 +108,7 @@ export async function train(
 
   // The model and its optimizer
   torch.manualSeed(seed);
-  using model = buildModel(settings, tokenizer.vocabSize, device);
+  using model = buildModel(settings, modelVocabulary(settings, tokenizer), device);
   using optimizer = buildOptimizer(settings, model, device);
   const trained = { model, optimizer, loader, device };
 

@@ -6,6 +6,7 @@ import { addGenerateCommand } from "./generate.js";
 import { addPrepareCommand } from "./prepare.js";
 import { addReportCommand } from "./report.js";
 import { addTrainCommand } from "./train.js";
+import { addTrainTokenizerCommand } from "./train-tokenizer.js";
 
 /** Tells the caller which status the process is to end with. */
 export type SetStatus = (status: number) => void;
@@ -27,6 +28,7 @@ export function createProgram(setStatus: SetStatus): Command {
     .exitOverride();
   addTrainCommand(program, setStatus);
   addPrepareCommand(program, setStatus);
+  addTrainTokenizerCommand(program, setStatus);
   addGenerateCommand(program);
   addCompareCommand(program, setStatus);
   addReportCommand(program);

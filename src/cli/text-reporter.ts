@@ -113,9 +113,13 @@ export class TextReporter {
       event.device === "cpu"
         ? `cpu (${event.threads} ${event.threads === 1 ? "thread" : "threads"})`
         : event.device;
+    const vocabulary =
+      text.tokenizer === "char"
+        ? `${text.vocabulary} different`
+        : `a vocabulary of ${formatCount(text.vocabulary)} tokens (${text.tokenizer})`;
     const lines = [
       `${this.#style.bold(modelTitle(event.model))}, ${formatCount(event.parameters)} parameters, on ${place} in ${dtype}`,
-      `${text.title}: ${formatCount(text.characters)} characters, ${text.vocabulary} different; ${formatCount(tokens.train)} to train on, ${formatCount(tokens.val)} held out`,
+      `${text.title}: ${formatCount(text.characters)} characters, ${vocabulary}; ${formatCount(tokens.train)} to train on, ${formatCount(tokens.val)} held out`,
       `${formatCount(plan.steps)} steps (${Number(epochs.toFixed(2))} epochs of ${formatCount(plan.stepsPerEpoch)}), written to ${shownPath(event.out)}`,
     ];
     if (event.resumed) lines.push(`Going on from step ${formatCount(event.step)}`);

@@ -25,7 +25,6 @@ const shakespeare = {
  */
 const openwebtext = {
   data: "openwebtext",
-  padVocabulary: 64,
   nEmbd: 256,
   nHeads: 8,
   nLayers: 6,

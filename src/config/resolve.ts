@@ -56,6 +56,11 @@ function checkTogether(settings: Settings): void {
       `unknown (--unknown): expected one character, got ${JSON.stringify(settings.unknown)}.`,
     );
   }
+  if (settings.unknown !== undefined && settings.tokenizer !== "char") {
+    problems.push(
+      `unknown (--unknown): only the vocabulary of --tokenizer char lacks characters; expected none with ${settings.tokenizer}.`,
+    );
+  }
   if (settings.warmupSteps > 0 && !WARMING_UP.includes(settings.schedule)) {
     problems.push(
       `warmupSteps (--warmup-steps): the schedule ${settings.schedule} has no warm-up; expected 0, or a --schedule among ${WARMING_UP.join(", ")}, got ${settings.warmupSteps}.`,

@@ -2,6 +2,7 @@ import { readConfigFile } from "./file.js";
 import { presetNamed } from "./presets.js";
 import { checkSettings, type ResolvedSettings, type SettingSources } from "./resolve.js";
 import { flagOf, type SettingName, type Settings } from "./settings.js";
+import { tokenizerPath } from "./tokenizer.js";
 import { UsageError } from "./usage-error.js";
 
 /** What makes a run that run: a resumed one cannot have it otherwise. */
@@ -16,6 +17,7 @@ const FIXED: readonly SettingName[] = [
   "nLayers",
   "blockSize",
   "trainFraction",
+  "tokenizer",
   "unknown",
   "vocabSize",
   "padVocabulary",
@@ -45,6 +47,7 @@ export function resumeSettings(
   for (const [name, value] of Object.entries(sources.settings ?? {})) {
     if (value !== undefined) given[name] = value;
   }
+  if (typeof given.tokenizer === "string") given.tokenizer = tokenizerPath(given.tokenizer);
   // A number of epochs replaces a number of steps, as it would in a new run.
   const base: Partial<Settings> = { ...stored.settings };
   if (given.epochs !== undefined && given.steps === undefined) delete base.steps;

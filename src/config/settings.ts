@@ -94,6 +94,12 @@ export const settingsSchema = z.strictObject({
     "Share of the text, from its beginning, to train on; the rest is held out",
     { value: "P" },
   ),
+  tokenizer: describe(
+    z.string().min(1).default("char"),
+    "Data",
+    "How text is cut into tokens: by characters, as GPT-2 does, or as a tokenizer.json says",
+    { value: "char|gpt2|FILE" },
+  ),
   unknown: describe(
     z.string().min(1).optional(),
     "Data",
@@ -107,10 +113,10 @@ export const settingsSchema = z.strictObject({
     { value: "N", derived: "the tokenizer's" },
   ),
   padVocabulary: describe(
-    count().default(1),
+    count().optional(),
     "Data",
     "The model's vocabulary is rounded up to a multiple of this; the ids added never occur",
-    { value: "N" },
+    { value: "N", derived: "64 for byte-pair tokens, 1 for others" },
   ),
   previous: describe(
     z.enum(["text", "document"]).default("text"),

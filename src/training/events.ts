@@ -12,7 +12,14 @@ export type TrainEvent =
       readonly device: string;
       readonly threads: number;
       readonly dtype: string;
-      readonly text: { title: string; path: string; characters: number; vocabulary: number };
+      readonly text: {
+        title: string;
+        path: string;
+        characters: number;
+        /** Its kind, e.g. `"char"`. */
+        tokenizer: string;
+        vocabulary: number;
+      };
       readonly tokens: { train: number; val: number };
       readonly plan: Plan;
       /** The step a resumed run goes on from, else 0. */

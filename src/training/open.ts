@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { resolveSettings, type SettingSources } from "../config/resolve.js";
 import { resumeSettings } from "../config/resume.js";
 import type { Settings, SettingsInput } from "../config/settings.js";
+import { checkTokenizerFile, tokenizerPath } from "../config/tokenizer.js";
 import { UsageError } from "../config/usage-error.js";
 import { datasetNamed, preparedFolder } from "../data/prepared-folder.js";
 import { type RunConfig, readRunConfig } from "../run/config.js";
@@ -47,6 +48,7 @@ export function openRun(
     const { preset, settings } = resolved;
     const folder = checkRunFolder(out ?? freshRunPath(settings.model), existing);
     const profile = profileFile(file, folder);
+    checkTokenizerFile(settings.tokenizer);
     return { preset, settings: withPath(settings, settings.data), folder, profile, resumed: null };
   }
   if (out === undefined) {
@@ -68,11 +70,13 @@ export function openRun(
 }
 
 /**
- * Settings whose text is found from any working folder.
+ * Settings whose text and tokenizer are found from any working folder.
  * @throws UsageError where a dataset is named that is not prepared
  */
 function withPath(settings: Settings, data: string | undefined): Settings {
-  return data === undefined ? settings : { ...settings, data: resolve(locateData(data)) };
+  const tokenizer = tokenizerPath(settings.tokenizer);
+  const named = { ...settings, tokenizer };
+  return data === undefined ? named : { ...named, data: resolve(locateData(data)) };
 }
 
 /** A file or folder as it is; a dataset's name stands for the folder where `wavegpt prepare` puts it. */

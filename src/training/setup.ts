@@ -7,6 +7,7 @@ import { writeFileAtomic } from "../run/atomic.js";
 import { type CheckpointFolder, clearCheckpoints, listCheckpoints } from "../run/checkpoints.js";
 import { writeRunConfig } from "../run/config.js";
 import type { RunFolder } from "../run/folder.js";
+import { BytePairTokenizer, type Tokenizer } from "../tokenizer/index.js";
 import { packageVersion } from "../version.js";
 import type { TrainEvent } from "./events.js";
 import type { MeterState } from "./meter.js";
@@ -15,13 +16,18 @@ import type { Plan } from "./plan.js";
 import { type Progress, readSnapshot, type Trained } from "./snapshot.js";
 import type { TrainingText } from "./source.js";
 
+/** How many tokens a model is made for: the tokenizer's, rounded up as the settings say. */
+export function modelVocabulary({ padVocabulary }: Settings, tokenizer: Tokenizer): number {
+  const multiple = padVocabulary ?? (tokenizer instanceof BytePairTokenizer ? 64 : 1);
+  return multiple * Math.ceil(tokenizer.vocabSize / multiple);
+}
+
 /**
  * A model with fresh weights.
  * @throws UsageError where the settings make no model
  */
 export function buildModel(settings: Settings, vocabSize: number, device: string): LanguageModel {
   const { nEmbd, nHeads, nLayers, blockSize, dropout, block, kernels } = settings;
-  const { padVocabulary } = settings;
   const wavenet = {
     mode: settings.wavenet,
     layers: settings.wavenetLayers,
@@ -32,7 +38,7 @@ export function buildModel(settings: Settings, vocabSize: number, device: string
   try {
     // Weights are drawn on the CPU, so that a seed gives the same model on every device.
     const model = createModel(settings.model, {
-      vocabSize: padVocabulary * Math.ceil(vocabSize / padVocabulary),
+      vocabSize,
       nEmbd,
       nHeads,
       nLayers,
@@ -120,6 +126,7 @@ export function startEvent(
       title: text.title,
       path: text.source.path,
       characters: text.characters,
+      tokenizer: text.tokenizer.type,
       vocabulary: text.tokenizer.vocabSize,
     },
     tokens: { train: text.train.length, val: text.val.length },

@@ -7,6 +7,7 @@ import { holdsTokens } from "../data/token-data.js";
 import type { RunConfig } from "../run/config.js";
 import {
   CharTokenizer,
+  GPT2Tokenizer,
   loadTokenizer,
   type TokenArray,
   type Tokenizer,
@@ -49,6 +50,17 @@ function characters(text: string): number {
   return count;
 }
 
+/** @throws UsageError for a file that holds no tokenizer */
+function makeTokenizer({ tokenizer, unknown }: Settings, text: string): Tokenizer {
+  if (tokenizer === "char") return CharTokenizer.fromText(text, { unknown: unknown ?? null });
+  if (tokenizer === "gpt2") return new GPT2Tokenizer();
+  try {
+    return loadTokenizer(tokenizer);
+  } catch (error) {
+    throw new UsageError(`--tokenizer: ${(error as Error).message}`);
+  }
+}
+
 function checkSame(
   resumed: { config: RunConfig } | null,
   { path, sha256 }: TrainingText["source"],
@@ -80,7 +92,7 @@ export async function loadTrainingText(
   checkSame(resumed, source);
   const tokenizer = resumed
     ? loadTokenizer(resumed.tokenizer)
-    : CharTokenizer.fromText(source.text, { unknown: settings.unknown ?? null });
+    : makeTokenizer(settings, source.text);
   const { train, val } = splitTokens(tokenizer.encode(source.text), settings.trainFraction);
   return {
     source,
