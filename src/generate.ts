@@ -18,7 +18,8 @@ export interface GenerateOptions extends SamplingOptions {
 /** What a model continues where there is no prompt: a line break, or else its first token. */
 function opening(tokenizer: Tokenizer): ArrayLike<number> {
   try {
-    return tokenizer.encode("\n");
+    const ids = tokenizer.encode("\n");
+    return ids.length > 0 ? ids : [0];
   } catch {
     return [0];
   }

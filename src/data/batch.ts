@@ -34,7 +34,7 @@ export interface BatchOptions {
   readonly documentStart: number | null;
 }
 
-/** Fills batches from a text: one buffer for all three parts, and one native copy of it. */
+/** Fills batches from a text: one buffer for all three parts, which the tensors copy. */
 export class BatchWriter {
   readonly #words: Int32Array;
   readonly #elements: BigInt64Array;
@@ -62,8 +62,7 @@ export class BatchWriter {
       targets += block.to - block.from;
       wholePrevious &&= missing === 0;
     });
-    const all = torch.fromTypedArray(this.#elements.subarray(0, 3 * size), [3, rows, blockSize]);
-    const [previous, x, y] = (device === "cpu" ? all : all.to(device)).unbind(0);
+    const [previous, x, y] = this.#tensors(rows, size);
     let previousMask: Tensor | null = null;
     if (!wholePrevious) {
       const mask = torch.fromTypedArray(this.#mask.subarray(0, size), [rows, blockSize], {
@@ -71,7 +70,20 @@ export class BatchWriter {
       });
       previousMask = device === "cpu" ? mask : mask.to(device);
     }
-    return { x: x!, previous: previous!, previousMask, y: y!, rows, targets };
+    return { x, previous, previousMask, y, rows, targets };
+  }
+
+  /** The three parts: one copy to a GPU, or three on the CPU, where taking one apart would cost more than all of them. */
+  #tensors(rows: number, size: number): [Tensor, Tensor, Tensor] {
+    const { blockSize, device } = this.options;
+    const elements = this.#elements;
+    if (device !== "cpu") {
+      const all = torch.fromTypedArray(elements.subarray(0, 3 * size), [3, rows, blockSize]);
+      return all.to(device).unbind(0) as [Tensor, Tensor, Tensor];
+    }
+    const part = (at: number) =>
+      torch.fromTypedArray(elements.subarray(at * size, (at + 1) * size), [rows, blockSize]);
+    return [part(0), part(1), part(2)];
   }
 
   /** @returns how many of the tokens before the block are left out */

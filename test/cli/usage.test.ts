@@ -37,7 +37,15 @@ describe("help", () => {
     const { status, stdout } = await run(["--help"], { env: WITHOUT_LIBTORCH });
     expect(status).toBe(0);
     const commands = [...stdout.matchAll(/^ {2}(\w+) .*/gm)].map((match) => match[1]);
-    expect(commands).toEqual(["train", "generate", "compare", "report", "doctor", "help"]);
+    expect(commands).toEqual([
+      "train",
+      "prepare",
+      "generate",
+      "compare",
+      "report",
+      "doctor",
+      "help",
+    ]);
   });
 
   it("prints the version of package.json", async () => {

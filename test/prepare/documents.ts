@@ -40,7 +40,9 @@ export function jsonLines(path: string, texts: readonly string[]): string {
 /** Every file of a folder by name: what two preparations must have alike. */
 export function contents(folder: string): Record<string, string> {
   return Object.fromEntries(
-    readdirSync(folder)
+    readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ name }) => name)
       .sort()
       .map((name) => [
         name,
