@@ -8,7 +8,7 @@ import { createModel } from "../../src/model/index.js";
 import { listCheckpoints } from "../../src/run/checkpoints.js";
 import { loadRun } from "../../src/run/load.js";
 import { type MetricRecord, readMetrics } from "../../src/run/metrics.js";
-import { CharTokenizer } from "../../src/tokenizer/index.js";
+import { BPETokenizer, CharTokenizer } from "../../src/tokenizer/index.js";
 import { type TrainEvent, train } from "../../src/train.js";
 import { evaluate } from "../../src/training/evaluate.js";
 import { precisionOf } from "../../src/training/precision.js";
@@ -356,6 +356,30 @@ describe("generation", () => {
     }
     const got = [...generateTokens(model, prompt, { tokens: 12, temperature: 0 })];
     expect(got).toEqual(ids.slice(30));
+  });
+
+  it("never draws ids that pad the vocabulary, nor prints half a character", () => {
+    const bytes = BPETokenizer.train([""], { vocabSize: 256, special: [] });
+    const padded = createModel("gpt", {
+      ...{ vocabSize: 320, nEmbd: 8, nHeads: 2, nLayers: 1, blockSize: 8 },
+    }).to(device);
+    using _ = torch.scope();
+    // All of the probability on what pads, and nearly all of the rest on the bytes of one character.
+    const bias = padded.namedParameters().find(([name]) => name.endsWith("linear.bias"))![1];
+    const likely = torch.full([320], -50);
+    torch.noGrad(() => {
+      for (const id of bytes.encode("語")) likely.narrow(0, id, 1).fill_(0);
+      likely.narrow(0, 256, 64).fill_(50);
+      bias.copy_(likely);
+    });
+    const tokens = { tokens: 300, seed: 5 };
+    const pieces = [...generate(padded, bytes, { prompt: "a", ...tokens })];
+    const ids = [...generateTokens(padded, bytes.encode("a"), { ...tokens, vocabSize: 256 })];
+    expect(Math.max(...ids)).toBeLessThan(256);
+    expect(pieces.join("")).toBe(bytes.decode(ids));
+    expect(pieces.join("")).toContain("語");
+    // A piece is whole characters, or U+FFFD for bytes that make none.
+    expect(pieces.filter((piece) => piece === "語").length).toBeGreaterThan(0);
   });
 
   it("starts without a prompt, from a line break", () => {
