@@ -30,7 +30,10 @@ uint64_t Low(const char* bytes, size_t length) {
 }  // namespace
 
 Encoder::Encoder(const Vocabulary& vocabulary)
-    : vocabulary_(vocabulary), merger_(vocabulary), known_(kKnownWords) {}
+    : vocabulary_(vocabulary),
+      merger_(vocabulary),
+      known_(kKnownWords),
+      known_long_(kKnownLongWords) {}
 
 void Encoder::Append(std::string_view text, std::vector<uint32_t>& tokens) {
   const uint8_t* bytes = reinterpret_cast<const uint8_t*>(text.data());
@@ -44,7 +47,7 @@ void Encoder::Append(std::string_view text, std::vector<uint32_t>& tokens) {
 
 void Encoder::AppendWord(const char* word, size_t length, bool readable,
                          std::vector<uint32_t>& tokens) {
-  if (length > kLongestKnown) return AppendUnknown({word, length}, tokens);
+  if (length > kLongestKnown) return AppendLong({word, length}, tokens);
   uint64_t low;
   uint64_t high;
   if (readable && std::endian::native == std::endian::little) {
@@ -70,12 +73,32 @@ void Encoder::AppendWord(const char* word, size_t length, bool readable,
     return;
   }
   const size_t before = tokens.size();
-  AppendUnknown({word, length}, tokens);
+  AppendLong({word, length}, tokens);
   const size_t count = tokens.size() - before;
   if (count > std::size(known.tokens)) return;
   known.low = low;
   known.high = high;
   known.count = static_cast<uint32_t>(count);
+  std::memcpy(known.tokens, tokens.data() + before, count * sizeof(uint32_t));
+}
+
+void Encoder::AppendLong(std::string_view word, std::vector<uint32_t>& tokens) {
+  if (word.size() > sizeof(KnownLong::word)) return AppendUnknown(word, tokens);
+  const uint64_t hash = Hash(word);
+  KnownLong& known = known_long_[hash & (kKnownLongWords - 1)];
+  if (known.hash == hash && known.length == word.size() &&
+      std::memcmp(known.word, word.data(), word.size()) == 0) {
+    tokens.insert(tokens.end(), known.tokens, known.tokens + known.count);
+    return;
+  }
+  const size_t before = tokens.size();
+  AppendUnknown(word, tokens);
+  const size_t count = tokens.size() - before;
+  if (count > std::size(known.tokens)) return;
+  known.hash = hash;
+  known.length = static_cast<uint32_t>(word.size());
+  known.count = static_cast<uint32_t>(count);
+  std::memcpy(known.word, word.data(), word.size());
   std::memcpy(known.tokens, tokens.data() + before, count * sizeof(uint32_t));
 }
 

@@ -30,13 +30,24 @@ class Encoder {
   };
   static constexpr size_t kKnownWords = 1 << 14;
   static constexpr size_t kLongestKnown = 15;
+  // The same for words of more bytes or tokens.
+  struct KnownLong {
+    uint64_t hash;
+    uint32_t length;
+    uint32_t count;
+    char word[64];
+    uint32_t tokens[20];
+  };
+  static constexpr size_t kKnownLongWords = 1 << 13;
 
   void AppendWord(const char* word, size_t length, bool readable, std::vector<uint32_t>& tokens);
+  void AppendLong(std::string_view word, std::vector<uint32_t>& tokens);
   void AppendUnknown(std::string_view word, std::vector<uint32_t>& tokens);
 
   const Vocabulary& vocabulary_;
   WordMerger merger_;
   std::vector<Known> known_;
+  std::vector<KnownLong> known_long_;
 };
 
 }  // namespace wavegpt::tokenizer

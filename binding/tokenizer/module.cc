@@ -219,18 +219,17 @@ class Encoding : public Napi::ObjectWrap<Encoding> {
         failure = std::current_exception();
       }
     };
-    std::vector<std::unique_ptr<Encoder>> encoders;
-    std::vector<std::thread> helpers;
+    std::vector<std::thread> running;
     try {
-      for (size_t i = 1; i < threads; i++) {
-        encoders.push_back(std::make_unique<Encoder>(*vocabulary_));
-        helpers.emplace_back([&work, encoder = encoders.back().get()] { work(*encoder); });
+      for (size_t i = 0; i + 1 < threads; i++) {
+        if (i == helpers_.size()) helpers_.push_back(std::make_unique<Encoder>(*vocabulary_));
+        running.emplace_back([&work, encoder = helpers_[i].get()] { work(*encoder); });
       }
     } catch (const std::exception&) {
       // No more threads are to be had: those that run, and this one, do it.
     }
     work(*encoder_);
-    for (std::thread& helper : helpers) helper.join();
+    for (std::thread& thread : running) thread.join();
     if (failure) std::rethrow_exception(failure);
   }
 
@@ -262,6 +261,8 @@ class Encoding : public Napi::ObjectWrap<Encoding> {
 
   std::unique_ptr<const Vocabulary> vocabulary_;
   std::unique_ptr<Encoder> encoder_;
+  // Of the other threads of a batch: what they know of words is kept.
+  std::vector<std::unique_ptr<Encoder>> helpers_;
   std::vector<uint32_t> tokens_;
 };
 
