@@ -8,6 +8,7 @@ export const PARTS = [
   "scaling",
   "waiting",
   "loader",
+  "tokenizer",
   "profile",
 ] as const;
 export type Part = (typeof PARTS)[number];
@@ -43,6 +44,7 @@ Parts (default: overhead step)
   scaling       how our step's time grows with threads, batch, block size and layers
   waiting       our step by how OpenMP's threads wait for work, alone and beside other processes
   loader        how long training steps wait for their batches, at batch sizes 1 to 512
+  tokenizer     GPT-2's tokens beside Python's tiktoken, and learning a vocabulary beside tokenizers
   profile       where a training step spends its time, by libtorch call and by perf; for the
                 share outside libtorch and our kernels: npm run build:binding -- --symbols
   report        shows what --json wrote; of several files, their profiles beside each other.

@@ -10,6 +10,8 @@ import { measureScaling } from "./scaling/bench.js";
 import { formatScaling } from "./scaling/format.js";
 import { measureSteps } from "./step/bench.js";
 import { formatSteps } from "./step/format.js";
+import { measureTokenizer } from "./tokenizer/bench.js";
+import { formatTokenizer } from "./tokenizer/format.js";
 import { measureWaiting } from "./waiting/bench.js";
 import { formatWaiting } from "./waiting/format.js";
 
@@ -34,5 +36,6 @@ export const MEASURED: Readonly<Record<Part, PartOf<unknown>>> = {
   scaling: part(measureScaling, formatScaling),
   waiting: part(measureWaiting, formatWaiting),
   loader: part(measureLoader, formatLoader),
+  tokenizer: part(measureTokenizer, formatTokenizer),
   profile: part(profileSteps, formatProfile),
 };

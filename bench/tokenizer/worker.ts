@@ -1,0 +1,36 @@
+import { readFileSync } from "node:fs";
+import { BPETokenizer, GPT2Tokenizer } from "../../src/tokenizer/index.js";
+import { answer } from "../pairs/answer.js";
+import { DOCUMENT } from "./bench.js";
+
+const tokenizer = new GPT2Tokenizer();
+let text = "";
+let documents: string[] = [];
+
+function seconds(run: () => void): number {
+  const begun = process.hrtime.bigint();
+  run();
+  return Number(process.hrtime.bigint() - begun) / 1e9;
+}
+
+await answer({
+  read: ({ file }: { file: string }) => {
+    text = readFileSync(file, "utf8");
+    documents = [];
+    for (let at = 0; at < text.length; at += DOCUMENT)
+      documents.push(text.slice(at, at + DOCUMENT));
+    return tokenizer.encode(text).length;
+  },
+  encode: ({ times }: { times: number }) =>
+    seconds(() => {
+      for (let i = 0; i < times; i++) tokenizer.encode(text);
+    }),
+  batch: ({ times, threads }: { times: number; threads: number }) =>
+    seconds(() => {
+      for (let i = 0; i < times; i++) tokenizer.encodeBatch(documents, { threads });
+    }),
+  train: ({ vocabSize }: { vocabSize: number }) =>
+    seconds(() => {
+      BPETokenizer.train([text], { vocabSize });
+    }),
+});
