@@ -89,7 +89,8 @@ export function* generate(
   tokenizer: Tokenizer,
   options: GenerateOptions = {},
 ): Generator<string> {
-  const prompt = options.prompt ? tokenizer.encode(options.prompt) : opening(tokenizer);
+  const given = tokenizer.encode(options.prompt ?? "");
+  const prompt = given.length > 0 ? given : opening(tokenizer);
   const decoder = tokenizer.decoder();
   const { vocabSize } = tokenizer;
   for (const id of generateTokens(model, prompt, { vocabSize, ...options })) {

@@ -1,10 +1,5 @@
 import type { TokenDtype } from "../data/token-file.js";
-import {
-  BytePairTokenizer,
-  GPT2Tokenizer,
-  loadTokenizer,
-  type TokenArray,
-} from "../tokenizer/index.js";
+import { BytePairTokenizer, namedTokenizer, type TokenArray } from "../tokenizer/index.js";
 
 /** A tokenizer as preparing documents needs it; loads no libtorch. */
 export interface DocumentTokenizer {
@@ -20,7 +15,7 @@ export interface DocumentTokenizer {
 
 /** The tokenizer that `--tokenizer` names. */
 export function documentTokenizer(name: string): DocumentTokenizer {
-  const tokenizer = name === "gpt2" ? new GPT2Tokenizer() : loadTokenizer(name);
+  const tokenizer = namedTokenizer(name);
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   return {
     dtype: tokenizer.vocabSize <= 0x10000 ? "uint16" : "uint32",

@@ -3,6 +3,6 @@ export { type AddedToken, BytePairTokenizer, type EncodeOptions } from "./byte-p
 export { CharTokenizer, type CharTokenizerJSON, type CharTokenizerOptions } from "./char.js";
 export { GPT2Tokenizer, type GPT2TokenizerJSON } from "./gpt2.js";
 export { TokenIds } from "./ids.js";
-export { loadTokenizer, tokenizerFromJSON } from "./load.js";
+export { loadTokenizer, namedTokenizer, tokenizerFromJSON } from "./load.js";
 export type { StreamDecoder, TokenArray, Tokenizer, TokenizerIdentity } from "./tokenizer.js";
 export { TokenizerTraining, type TrainTokenizerOptions } from "./train.js";

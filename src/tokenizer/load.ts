@@ -54,3 +54,12 @@ export function loadTokenizer(path: string): Tokenizer {
     );
   }
 }
+
+/**
+ * GPT-2's tokenizer by the name `gpt2`, or that of a file.
+ *
+ * @throws WaveGPTError ERR_WAVEGPT_TOKENIZER as {@link loadTokenizer}
+ */
+export function namedTokenizer(name: string): Tokenizer {
+  return name === "gpt2" ? new GPT2Tokenizer() : loadTokenizer(name);
+}

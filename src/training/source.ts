@@ -7,8 +7,8 @@ import { holdsTokens } from "../data/token-data.js";
 import type { RunConfig } from "../run/config.js";
 import {
   CharTokenizer,
-  GPT2Tokenizer,
   loadTokenizer,
+  namedTokenizer,
   type TokenArray,
   type Tokenizer,
 } from "../tokenizer/index.js";
@@ -53,9 +53,8 @@ function characters(text: string): number {
 /** @throws UsageError for a file that holds no tokenizer */
 function makeTokenizer({ tokenizer, unknown }: Settings, text: string): Tokenizer {
   if (tokenizer === "char") return CharTokenizer.fromText(text, { unknown: unknown ?? null });
-  if (tokenizer === "gpt2") return new GPT2Tokenizer();
   try {
-    return loadTokenizer(tokenizer);
+    return namedTokenizer(tokenizer);
   } catch (error) {
     throw new UsageError(`--tokenizer: ${(error as Error).message}`);
   }

@@ -4,7 +4,13 @@ import { UsageError } from "../config/usage-error.js";
 import type { TokenSequence } from "../data/index.js";
 import { TOKENIZER } from "../data/manifest.js";
 import { openTokenData, type TokenData } from "../data/token-data.js";
-import { GPT2Tokenizer, loadTokenizer, TokenIds, type Tokenizer } from "../tokenizer/index.js";
+import {
+  GPT2Tokenizer,
+  loadTokenizer,
+  namedTokenizer,
+  TokenIds,
+  type Tokenizer,
+} from "../tokenizer/index.js";
 import type { TrainingText } from "./source.js";
 
 /** So much of each part is looked through for ids that the vocabulary lacks, in files that say nothing of theirs. */
@@ -12,11 +18,27 @@ const CHECKED_TOKENS = 1 << 20;
 /** So much of the held-out part is decoded to tell how many characters a token stands for. */
 const DECODED_TOKENS = 1 << 16;
 
+/** The tokenizer that the settings name; null where they say nothing that makes sense of tokens. */
+function givenTokenizer({ tokenizer, vocabSize }: Settings): Tokenizer | null {
+  if (vocabSize !== undefined) return new TokenIds(vocabSize);
+  if (tokenizer === "char") return null;
+  try {
+    return namedTokenizer(tokenizer);
+  } catch (error) {
+    throw new UsageError(`--tokenizer: ${(error as Error).message}`);
+  }
+}
+
 /** What is prepared brings its tokenizer; files of others hold GPT-2's tokens unless the settings say otherwise. */
-function tokenizerOf(settings: Settings, data: TokenData): Tokenizer {
-  if (data.manifest !== null) return loadTokenizer(join(data.path, TOKENIZER));
-  if (settings.vocabSize !== undefined) return new TokenIds(settings.vocabSize);
-  return new GPT2Tokenizer();
+function tokenizerOf(settings: Settings, { path, manifest }: TokenData): Tokenizer {
+  const given = givenTokenizer(settings);
+  if (manifest === null) return given ?? new GPT2Tokenizer();
+  if (given !== null && given.describe().sha256 !== manifest.tokenizer.sha256) {
+    throw new UsageError(
+      `--data: ${path} was prepared with another tokenizer (${manifest.tokenizer.kind}, ${manifest.tokenizer.vocabSize} tokens) than the one given. Leave --tokenizer and --vocab-size out to take its own.`,
+    );
+  }
+  return loadTokenizer(join(path, TOKENIZER));
 }
 
 function checkIds(path: string, part: string, tokens: TokenSequence, tokenizer: Tokenizer): void {

@@ -24,8 +24,16 @@ if command == "parquet":
     if columns == "junk":
         noise = numpy.random.default_rng(0)
         table["junk"] = [noise.bytes(2000) for _ in texts]
+    # Both kinds of pages, with dictionaries and without.
     pyarrow.parquet.write_table(
-        pyarrow.table(table), target, compression=codec, row_group_size=int(rows), use_dictionary=False
+        pyarrow.table(table),
+        target,
+        compression=codec,
+        row_group_size=int(rows),
+        use_dictionary=codec in ("gzip", "snappy"),
+        data_page_version="2.0" if codec in ("zstd", "snappy") else "1.0",
+        data_page_size=1 << 15,
+        write_page_checksum=True,
     )
 elif command == "jsonl":
     source, target = arguments

@@ -1,5 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { torch } from "../../lib/index.js";
+import { generate, generateTokens } from "../../src/generate.js";
+import { GPT } from "../../src/model/index.js";
 import { checkSampling, sampleToken } from "../../src/sampling.js";
+import { TokenIds } from "../../src/tokenizer/index.js";
 
 const logits = [0.1, 2.3, -1, 1.7, 0.9];
 const exponentials = logits.map(Math.exp);
@@ -90,4 +94,23 @@ it.each([
   [{ topP: 0 }, /topP: expected a number above 0 and at most 1, got 0/],
 ])("checkSampling refuses %o", (options, message) => {
   expect(() => checkSampling(options)).toThrow(message);
+});
+
+describe("generateTokens", () => {
+  it("draws none of the ids that pad the vocabulary", () => {
+    torch.manualSeed(1);
+    using model = new GPT({ vocabSize: 64, nEmbd: 8, nHeads: 1, nLayers: 1, blockSize: 8 });
+    const draw = (vocabSize?: number) => [
+      ...generateTokens(model, [0], {
+        tokens: 200,
+        temperature: 9,
+        ...(vocabSize ? { vocabSize } : {}),
+      }),
+    ];
+    expect(Math.max(...draw())).toBeGreaterThan(49);
+    expect(Math.max(...draw(50))).toBeLessThan(50);
+    const all = new Set(Array.from({ length: 50 }, (_, id) => String(id)));
+    const pieces = [...generate(model, new TokenIds(50), { tokens: 200, temperature: 9 })];
+    expect(pieces.every((piece) => all.has(piece.trim()))).toBe(true);
+  });
 });
