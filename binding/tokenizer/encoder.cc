@@ -1,5 +1,6 @@
 #include "encoder.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
