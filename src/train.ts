@@ -1,9 +1,10 @@
 import { torch } from "../lib/index.js";
 import type { SettingsInput } from "./config/settings.js";
-import { DataLoader, EvaluationLoader } from "./data/index.js";
+import { DataLoader } from "./data/index.js";
 import { writeReport } from "./report/index.js";
 import { saveCheckpoint, withWayOn } from "./run/checkpoints.js";
 import { prepareRunFolder } from "./run/folder.js";
+import { CarriedHistory } from "./training/carried-history.js";
 import { chooseDevice } from "./training/device.js";
 import { evaluate } from "./training/evaluate.js";
 import type { TrainEvent, TrainResult } from "./training/events.js";
@@ -19,6 +20,8 @@ import {
   buildModel,
   buildOptimizer,
   describeRun,
+  drawOrder,
+  heldOutBatches,
   restoreLatest,
   startEvent,
 } from "./training/setup.js";
@@ -88,14 +91,8 @@ export async function train(
   const { tokenizer } = text;
   const prompt = samplePrompt(tokenizer, settings);
   const { batchSize, blockSize, seed } = settings;
-  const loader = new DataLoader({ tokens: text.train, batchSize, blockSize, seed, device });
-  const heldOut = new EvaluationLoader({
-    tokens: text.val,
-    batchSize,
-    blockSize,
-    maxBlocks: settings.evalBatches === 0 ? null : settings.evalBatches * batchSize,
-    device,
-  });
+  const order = drawOrder(settings);
+  const loader = new DataLoader({ tokens: text.train, batchSize, blockSize, seed, order, device });
   const plan = planRun(settings, loader.stepsPerEpoch);
   const tokensPerStep = batchSize * blockSize;
 
@@ -103,7 +100,9 @@ export async function train(
   torch.manualSeed(seed);
   using model = buildModel(settings, tokenizer.vocabSize, device);
   using optimizer = buildOptimizer(settings, model);
-  const trained = { model, optimizer, loader, device };
+  using history = new CarriedHistory(model);
+  const trained = { model, optimizer, loader, history, device };
+  const heldOut = heldOutBatches(settings, text.val, model, device);
 
   // Everything is in order: begin to write, or go back to where the run was interrupted
   using _lock = prepareRunFolder(folder, existing);
@@ -174,7 +173,7 @@ export async function train(
         using _ = torch.scope();
         recorder.lr = schedule.lr;
         const batch = torch.profiler.recordFunction("data", () => loader.next());
-        const result = trainStep(model, optimizer, batch, { ...settings, precision });
+        const result = trainStep(model, optimizer, batch, { ...settings, precision, history });
         schedule.step();
         recorder.add(result.loss);
         progress.step++;

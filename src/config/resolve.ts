@@ -33,6 +33,13 @@ function sentence(issue: z.core.$ZodIssue, input: unknown): string {
   return `${name} (${flagOf(name)}): ${expectation(issue)}, got ${value}.`;
 }
 
+/** Settings that only one form of WaveNet has. */
+const OF_FORM = {
+  wavenetReshapeFactor: "previous",
+  wavenetHistory: "causal",
+  wavenetAlpha: "causal",
+} as const satisfies Partial<Record<keyof Settings, Settings["wavenet"]>>;
+
 const WARMING_UP: readonly Settings["schedule"][] = [
   "linear-warmup",
   "cosine",
@@ -45,6 +52,14 @@ function checkTogether(settings: Settings): void {
     problems.push(
       `nHeads (--n-heads): expected a divisor of the width ${settings.nEmbd}, got ${settings.nHeads}.`,
     );
+  }
+  for (const [name, form] of Object.entries(OF_FORM)) {
+    const value = settings[name as keyof typeof OF_FORM];
+    if (value !== undefined && settings.wavenet !== form) {
+      problems.push(
+        `${name} (${flagOf(name)}): only a WaveNet of the form ${form} has it; expected none with --wavenet ${settings.wavenet}, got ${JSON.stringify(value)}.`,
+      );
+    }
   }
   if (settings.batchSize % settings.accumulate !== 0) {
     problems.push(

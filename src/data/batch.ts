@@ -16,8 +16,15 @@ export interface Batch {
   /** The token after each of `x`, or -100 where this batch does not count it: (B, T), int64. */
   readonly y: Tensor;
   readonly rows: number;
+  /**
+   * Whether a row begins with the token after the last of the same row of the batch before, so that what was kept of
+   * the text until there holds for it too. Null, or left out, where no row does.
+   */
+  readonly continues?: readonly boolean[] | null;
   /** How many targets are counted: the weight of this batch's mean loss in a mean over batches. */
   readonly targets: number;
+  /** How many of them each row has; left out where all have the same number. */
+  readonly rowTargets?: readonly number[];
 }
 
 // int64 is written as two 32-bit words, which is several times faster than through BigInt.
@@ -41,18 +48,21 @@ export class BatchWriter {
     this.#mask = new Uint8Array(batchSize * blockSize);
   }
 
-  /** @param blocks - at most `batchSize` */
-  write(blocks: readonly Block[]): Batch {
+  /**
+   * @param blocks - at most `batchSize`
+   * @param continues - see {@link Batch.continues}
+   */
+  write(blocks: readonly Block[], continues: readonly boolean[] | null = null): Batch {
     const { blockSize, device } = this;
     const rows = blocks.length;
     const size = rows * blockSize;
-    let targets = 0;
     let wholePrevious = true;
     blocks.forEach((block, row) => {
       this.#writeRow(block, row * blockSize, size);
-      targets += block.to - block.from;
       wholePrevious &&= block.start >= blockSize;
     });
+    const rowTargets = blocks.map(({ from, to }) => to - from);
+    const targets = rowTargets.reduce((sum, count) => sum + count, 0);
     const all = torch.fromTypedArray(this.#elements.subarray(0, 3 * size), [3, rows, blockSize]);
     const [previous, x, y] = (device === "cpu" ? all : all.to(device)).unbind(0);
     let previousMask: Tensor | null = null;
@@ -62,7 +72,16 @@ export class BatchWriter {
       });
       previousMask = device === "cpu" ? mask : mask.to(device);
     }
-    return { x: x!, previous: previous!, previousMask, y: y!, rows, targets };
+    return {
+      x: x!,
+      previous: previous!,
+      previousMask,
+      y: y!,
+      rows,
+      continues,
+      targets,
+      rowTargets,
+    };
   }
 
   #writeRow({ start, from, to }: Block, at: number, size: number): void {
@@ -75,7 +94,7 @@ export class BatchWriter {
       words[previous + LOW] = i < missing ? 0 : tokens[start - blockSize + i]!;
       words[previous + HIGH] = 0;
       const x = previous + 2 * size;
-      words[x + LOW] = tokens[start + i]!;
+      words[x + LOW] = tokens[start + i] ?? 0;
       words[x + HIGH] = 0;
       const y = x + 2 * size;
       const counted = start + i >= from && start + i < to;

@@ -5,6 +5,8 @@ export {
   DataLoader,
   type DataLoaderOptions,
   type DataLoaderState,
+  DRAW_ORDERS,
   type DrawOrder,
 } from "./loader.js";
+export { RunningEvaluationLoader, type RunningEvaluationOptions } from "./running.js";
 export { type Split, splitTokens } from "./split.js";

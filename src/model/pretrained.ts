@@ -2,7 +2,13 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { WaveGPTError } from "../../lib/errors.js";
 import { type nn, safetensors, torch } from "../../lib/index.js";
-import type { BlockForm, WaveGPTOptions, WaveNetMode } from "./config.js";
+import type {
+  BlockForm,
+  WaveGPTOptions,
+  WaveNetAlpha,
+  WaveNetHistory,
+  WaveNetMode,
+} from "./config.js";
 import { GPT } from "./gpt.js";
 import { WaveGPT } from "./wavegpt.js";
 
@@ -51,6 +57,15 @@ export function pretrainedConfig(model: LanguageModel): Record<string, string | 
   };
   if (!(model instanceof WaveGPT)) return shared;
   const { wavenet } = model.config;
+  if (wavenet.mode === "causal") {
+    return {
+      ...shared,
+      wavenet_layers: wavenet.layers,
+      wavenet_mode: wavenet.mode,
+      wavenet_history: wavenet.history,
+      wavenet_alpha: wavenet.alpha,
+    };
+  }
   return {
     ...shared,
     wavenet_layers: wavenet.layers,
@@ -107,6 +122,8 @@ export function fromPretrained(folder: string, factory: nn.FactoryOptions = {}):
         mode: json.wavenet_mode as WaveNetMode | undefined,
         layers: (json.wavenet_layers ?? 3) as number,
         reshapeFactor: json.reshape_factor as number | undefined,
+        history: json.wavenet_history as WaveNetHistory | undefined,
+        alpha: json.wavenet_alpha as WaveNetAlpha | undefined,
       },
     },
     factory,

@@ -2,12 +2,15 @@ import { WaveGPTError } from "../../lib/errors.js";
 import { optim, torch } from "../../lib/index.js";
 import type { Settings } from "../config/settings.js";
 import { UsageError } from "../config/usage-error.js";
+import { type DrawOrder, EvaluationLoader, RunningEvaluationLoader } from "../data/index.js";
 import { createModel, type LanguageModel, pretrainedConfig } from "../model/index.js";
 import { writeFileAtomic } from "../run/atomic.js";
 import { type CheckpointFolder, clearCheckpoints, listCheckpoints } from "../run/checkpoints.js";
 import { writeRunConfig } from "../run/config.js";
 import type { RunFolder } from "../run/folder.js";
+import type { TokenArray } from "../tokenizer/index.js";
 import { packageVersion } from "../version.js";
+import type { EvaluationBatches } from "./evaluate.js";
 import type { TrainEvent } from "./events.js";
 import type { MeterState } from "./meter.js";
 import type { OpenedRun } from "./open.js";
@@ -25,6 +28,8 @@ export function buildModel(settings: Settings, vocabSize: number, device: string
     mode: settings.wavenet,
     layers: settings.wavenetLayers,
     reshapeFactor: settings.wavenetReshapeFactor,
+    history: settings.wavenetHistory,
+    alpha: settings.wavenetAlpha,
   };
   // What initialisation makes on its way is freed; parameters belong to no scope.
   using _ = torch.scope();
@@ -48,6 +53,27 @@ export function buildModel(settings: Settings, vocabSize: number, device: string
     }
     throw error;
   }
+}
+
+/** How the training text is gone through: a model that carries its history needs rows that run on. */
+export function drawOrder({ order, model, wavenet }: Settings): DrawOrder {
+  return order ?? (model === "wavegpt" && wavenet === "causal" ? "running" : "shuffled");
+}
+
+/** The held-out text, or as much of it as an evaluation takes. */
+export function heldOutBatches(
+  { batchSize, blockSize, evalBatches }: Settings,
+  tokens: TokenArray,
+  { receptiveField }: LanguageModel,
+  device: string,
+): EvaluationBatches {
+  const maxBatches = evalBatches === 0 ? null : evalBatches;
+  const options = { tokens, batchSize, blockSize, device };
+  if (receptiveField !== null) {
+    return new RunningEvaluationLoader({ ...options, receptiveField, maxBatches });
+  }
+  const maxBlocks = maxBatches === null ? null : maxBatches * batchSize;
+  return new EvaluationLoader({ ...options, maxBlocks });
 }
 
 /** AdamW over all of a model's parameters. */
@@ -107,6 +133,7 @@ export function startEvent(
     out: folder.path,
     model: settings.model,
     parameters: model.numParameters(),
+    receptiveField: model.receptiveField,
     device,
     threads: torch.getNumThreads(),
     dtype: settings.dtype,

@@ -70,8 +70,8 @@ describe("bad usage ends with status 2 and one line, before libtorch is loaded",
     ],
     [
       "a WaveNet that is not there",
-      ["train", "--wavenet", "causal"],
-      /--wavenet\): expected "previous", got "causal"/,
+      ["train", "--wavenet", "next"],
+      /--wavenet\): expected "previous", "causal", got "next"/,
     ],
     [
       "heads that do not divide the width",
