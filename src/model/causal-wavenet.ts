@@ -4,10 +4,12 @@ import { type History, requireHistory } from "./history.js";
 
 /**
  * One layer of a WaveNet (van den Oord et al., 2016, section 2.3): a causal convolution of two taps, one on each
- * position and one `dilation` before it, whose channels are tanh and sigmoid of each other's gate, and a projection
- * that is added to the layer's input and, beside it, to the network's output.
+ * position and one `dilation` before it, whose outputs are tanh and the sigmoid that gates it, and a projection that
+ * is added to the layer's input. Residual and skip connections share that projection, so the sum of the skips is what
+ * the last layer gives. The convolution reads the input's layer norm, which the paper does not have.
  */
 export class GatedConvLayer extends nn.Module {
+  readonly norm: nn.LayerNorm;
   /** Of `[x[t - dilation], x[t]]`, 2 C channels, to C of the tanh and C of the gate. */
   readonly conv: nn.Linear;
   readonly out: nn.Linear;
@@ -16,6 +18,7 @@ export class GatedConvLayer extends nn.Module {
 
   constructor(nEmbd: number, dilation: number, kernels: Kernels, factory: nn.FactoryOptions = {}) {
     super();
+    this.norm = new nn.LayerNorm(nEmbd, factory);
     this.conv = new nn.Linear(2 * nEmbd, 2 * nEmbd, factory);
     this.out = new nn.Linear(nEmbd, nEmbd, factory);
     this.dilation = dilation;
@@ -24,28 +27,31 @@ export class GatedConvLayer extends nn.Module {
 
   /**
    * @param x - (B, T, C)
-   * @param past - the `dilation` inputs before x: (B, dilation, C)
-   * @returns what is to be added to x and to the output, (B, T, C), and the last `dilation` inputs
+   * @param past - the norm of the `dilation` inputs before x: (B, dilation, C)
+   * @returns (B, T, C), and the norm of the last `dilation` inputs
    */
   forward(x: Tensor, past: Tensor): { y: Tensor; past: Tensor } {
     const { dilation } = this;
     const length = x.shape[1]!;
+    const normed = normalize(x, this.norm, this.#kernels);
     const before =
       dilation < length
-        ? torch.cat([past, x.narrow(1, 0, length - dilation)], 1)
+        ? torch.cat([past, normed.narrow(1, 0, length - dilation)], 1)
         : past.narrow(1, 0, length);
     const next =
       dilation < length
-        ? x.narrow(1, length - dilation, dilation)
-        : torch.cat([past.narrow(1, length, dilation - length), x], 1);
+        ? normed.narrow(1, length - dilation, dilation)
+        : torch.cat([past.narrow(1, length, dilation - length), normed], 1);
     const project = (input: Tensor, layer: nn.Linear) =>
       this.#kernels === "fused" ? nn.fused.linear(input, layer) : layer.forward(input);
-    const [filter, gate] = project(torch.cat([before, x], -1), this.conv).chunk(2, -1);
-    return {
-      y: project(filter!.tanh().mul(gate!.sigmoid()), this.out),
-      past: next.detach(),
-    };
+    const [filter, gate] = project(torch.cat([before, normed], -1), this.conv).chunk(2, -1);
+    const y = project(filter!.tanh().mul(gate!.sigmoid()), this.out);
+    return { y: x.add(y), past: next.detach().to(x.dtype) };
   }
+}
+
+function normalize(x: Tensor, norm: nn.LayerNorm, kernels: Kernels): Tensor {
+  return kernels === "fused" ? nn.fused.layerNorm(x, norm) : norm.forward(x);
 }
 
 /** The dilations of so many layers: 1, 2, 4, ... */
@@ -60,9 +66,12 @@ export function dilationsOf(layers: number): number[] {
  */
 export class CausalWaveNet extends nn.Module {
   readonly layers: nn.ModuleList<GatedConvLayer>;
+  /** Of what the last layer gives. */
+  readonly norm: nn.LayerNorm;
   /** How many tokens h at a position depends on, its own among them. */
   readonly receptiveField: number;
   readonly #nEmbd: number;
+  readonly #kernels: Kernels;
 
   constructor(
     nEmbd: number,
@@ -75,8 +84,10 @@ export class CausalWaveNet extends nn.Module {
     this.layers = new nn.ModuleList(
       dilations.map((dilation) => new GatedConvLayer(nEmbd, dilation, kernels, factory)),
     );
+    this.norm = new nn.LayerNorm(nEmbd, factory);
     this.receptiveField = 1 + dilations.reduce((sum, dilation) => sum + dilation, 0);
     this.#nEmbd = nEmbd;
+    this.#kernels = kernels;
   }
 
   /** That of a text's first block. */
@@ -91,16 +102,14 @@ export class CausalWaveNet extends nn.Module {
 
   /** @param x - (B, T, C), T of any length @returns h, (B, T, C), and the history after x */
   forward(x: Tensor, history: History): { h: Tensor; history: History } {
-    let input = x;
-    let h: Tensor | null = null;
+    let output = x;
     const next: Tensor[] = [];
     for (const layer of this.layers) {
-      const { y, past } = layer.forward(input, history[next.length]!);
+      const { y, past } = layer.forward(output, history[next.length]!);
       next.push(past);
-      input = input.add(y);
-      h = h === null ? y : h.add(y);
+      output = y;
     }
-    return { h: h!, history: next };
+    return { h: normalize(output, this.norm, this.#kernels), history: next };
   }
 
   #shapes(rows: number): number[][] {

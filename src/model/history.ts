@@ -3,8 +3,8 @@ import { type Tensor, torch } from "../../lib/index.js";
 import type { WaveNetHistory } from "./config.js";
 
 /**
- * What a causal WaveNet keeps of the text before a block, for each layer the inputs that it still looks back at:
- * (B, dilation, C) each, the last being that of the token right before the block, zero where there was none.
+ * What a causal WaveNet keeps of the text before a block, for each layer the norms of the inputs that it still looks
+ * back at: (B, dilation, C) each, the last being that of the token right before the block, zero where there was none.
  */
 export type History = readonly Tensor[];
 
