@@ -42,12 +42,18 @@ export class GatedConvLayer extends nn.Module {
       dilation < length
         ? normed.narrow(1, length - dilation, dilation)
         : torch.cat([past.narrow(1, length, dilation - length), normed], 1);
-    const project = (input: Tensor, layer: nn.Linear) =>
-      this.#kernels === "fused" ? nn.fused.linear(input, layer) : layer.forward(input);
-    const [filter, gate] = project(torch.cat([before, normed], -1), this.conv).chunk(2, -1);
-    const y = project(filter!.tanh().mul(gate!.sigmoid()), this.out);
+    const taps = torch.cat([before, normed], -1);
+    const y =
+      this.#kernels === "fused"
+        ? nn.fused.linear(nn.fused.gatedTanh(nn.fused.linear(taps, this.conv)), this.out)
+        : this.out.forward(gatedTanh(this.conv.forward(taps)));
     return { y: x.add(y), past: next.detach().to(x.dtype) };
   }
+}
+
+function gatedTanh(x: Tensor): Tensor {
+  const [filter, gate] = x.chunk(2, -1) as [Tensor, Tensor];
+  return filter.tanh().mul(gate.sigmoid());
 }
 
 function normalize(x: Tensor, norm: nn.LayerNorm, kernels: Kernels): Tensor {
