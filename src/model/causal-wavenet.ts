@@ -26,14 +26,13 @@ export class GatedConvLayer extends nn.Module {
   }
 
   /**
-   * @param x - (B, T, C)
+   * @param normed - the norm of x, (B, T, C)
    * @param past - the norm of the `dilation` inputs before x: (B, dilation, C)
-   * @returns (B, T, C), and the norm of the last `dilation` inputs
+   * @returns what is added to x, (B, T, C), and the norm of the last `dilation` inputs
    */
-  forward(x: Tensor, past: Tensor): { y: Tensor; past: Tensor } {
+  forward(normed: Tensor, past: Tensor): { y: Tensor; past: Tensor } {
     const { dilation } = this;
-    const length = x.shape[1]!;
-    const normed = normalize(x, this.norm, this.#kernels);
+    const length = normed.shape[1]!;
     const before =
       dilation < length
         ? torch.cat([past, normed.narrow(1, 0, length - dilation)], 1)
@@ -47,17 +46,13 @@ export class GatedConvLayer extends nn.Module {
       this.#kernels === "fused"
         ? nn.fused.linear(nn.fused.gatedTanh(nn.fused.linear(taps, this.conv)), this.out)
         : this.out.forward(gatedTanh(this.conv.forward(taps)));
-    return { y: x.add(y), past: next.detach().to(x.dtype) };
+    return { y, past: next.detach().to(past.dtype) };
   }
 }
 
 function gatedTanh(x: Tensor): Tensor {
   const [filter, gate] = x.chunk(2, -1) as [Tensor, Tensor];
   return filter.tanh().mul(gate.sigmoid());
-}
-
-function normalize(x: Tensor, norm: nn.LayerNorm, kernels: Kernels): Tensor {
-  return kernels === "fused" ? nn.fused.layerNorm(x, norm) : norm.forward(x);
 }
 
 /** The dilations of so many layers: 1, 2, 4, ... */
@@ -76,12 +71,15 @@ export class CausalWaveNet extends nn.Module {
   readonly norm: nn.LayerNorm;
   /** How many tokens h at a position depends on, its own among them. */
   readonly receptiveField: number;
+  /** The probability that what a layer adds is dropped. */
+  readonly dropout: number;
   readonly #nEmbd: number;
   readonly #kernels: Kernels;
 
   constructor(
     nEmbd: number,
     { layers }: Pick<CausalWaveNetConfig, "layers">,
+    dropout: number,
     kernels: Kernels,
     factory: nn.FactoryOptions = {},
   ) {
@@ -92,6 +90,7 @@ export class CausalWaveNet extends nn.Module {
     );
     this.norm = new nn.LayerNorm(nEmbd, factory);
     this.receptiveField = 1 + dilations.reduce((sum, dilation) => sum + dilation, 0);
+    this.dropout = dropout;
     this.#nEmbd = nEmbd;
     this.#kernels = kernels;
   }
@@ -108,14 +107,28 @@ export class CausalWaveNet extends nn.Module {
 
   /** @param x - (B, T, C), T of any length @returns h, (B, T, C), and the history after x */
   forward(x: Tensor, history: History): { h: Tensor; history: History } {
+    const norms = [...this.layers].map(({ norm }) => norm).concat(this.norm);
     let output = x;
-    const next: Tensor[] = [];
-    for (const layer of this.layers) {
-      const { y, past } = layer.forward(output, history[next.length]!);
-      next.push(past);
-      output = y;
+    let normed = this.#normalize(x, norms[0]!);
+    const next = [...this.layers].map((layer, i) => {
+      const { y, past } = layer.forward(normed, history[i]!);
+      [output, normed] = this.#addNormalize(output, y, norms[i + 1]!);
+      return past;
+    });
+    return { h: normed, history: next };
+  }
+
+  #normalize(x: Tensor, norm: nn.LayerNorm): Tensor {
+    return this.#kernels === "fused" ? nn.fused.layerNorm(x, norm) : norm.forward(x);
+  }
+
+  #addNormalize(x: Tensor, y: Tensor, norm: nn.LayerNorm): [sum: Tensor, normed: Tensor] {
+    const { training } = this;
+    if (this.#kernels === "fused") {
+      return nn.fused.addDropoutLayerNorm(x, y, norm, { p: this.dropout, training });
     }
-    return { h: normalize(output, this.norm, this.#kernels), history: next };
+    const sum = x.add(nn.functional.dropout(y, { p: this.dropout, training }));
+    return [sum, norm.forward(sum)];
   }
 
   #shapes(rows: number): number[][] {
