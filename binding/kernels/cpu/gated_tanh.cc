@@ -26,19 +26,24 @@ void for_blocks(int64_t rows, int64_t channels, const Body& body) {
   });
 }
 
-// (1 - e) / (1 + e) of e = e^-2x. Beyond 20, where e could become infinite, tanh is 1 in double too.
+// e^-2x, of which tanh is (1 - e) / (1 + e). Beyond 20, where it could become infinite, tanh is 1
+// in double too.
 template <typename T>
-inline Vector<T> tanh_of(const Vector<T>& x) {
+inline Vector<T> tanh_exponential(const Vector<T>& x) {
   using V = Vector<T>;
-  const V bounded = at::vec::maximum(at::vec::minimum(x, V(20)), V(-20));
-  const V e = exp<T>(bounded * V(-2));
-  return (V(1) - e) / (V(1) + e);
+  return exp<T>(at::vec::maximum(at::vec::minimum(x, V(20)), V(-20)) * V(-2));
+}
+
+// e^-x, of which the sigmoid is 1 / (1 + e).
+template <typename T>
+inline Vector<T> sigmoid_exponential(const Vector<T>& x) {
+  return exp<T>(Vector<T>(0) - x);
 }
 
 template <typename T>
-inline Vector<T> sigmoid_of(const Vector<T>& x) {
-  using V = Vector<T>;
-  return V(1) / (V(1) + exp<T>(V(0) - x));
+inline Vector<T> gated(const Vector<T>& x, const Vector<T>& gate) {
+  const Vector<T> one(1), e = tanh_exponential<T>(x);
+  return (one - e) / ((one + e) * (one + sigmoid_exponential<T>(gate)));
 }
 
 template <typename T>
@@ -48,9 +53,7 @@ void forward(const GatedTanhForward<T>& task) {
     const auto x = load(from, count);
     const auto gate = load(from + task.channels, count);
     store(task.out + row * task.channels + j,
-          Pair<T>{tanh_of<T>(x.first) * sigmoid_of<T>(gate.first),
-                  tanh_of<T>(x.second) * sigmoid_of<T>(gate.second)},
-          count);
+          Pair<T>{gated<T>(x.first, gate.first), gated<T>(x.second, gate.second)}, count);
   });
 }
 
@@ -59,7 +62,8 @@ void backward(const GatedTanhBackward<T>& task) {
   using V = Vector<T>;
   // The derivatives by both halves, times that of the result.
   const auto derive = [](const V& x, const V& gate, const V& d) -> std::pair<V, V> {
-    const V tanh = tanh_of<T>(x), sigmoid = sigmoid_of<T>(gate), open = d * sigmoid;
+    const V e = tanh_exponential<T>(x), tanh = (V(1) - e) / (V(1) + e);
+    const V sigmoid = V(1) / (V(1) + sigmoid_exponential<T>(gate)), open = d * sigmoid;
     return {open * (V(1) - tanh * tanh), open * tanh * (V(1) - sigmoid)};
   };
   for_blocks<T>(task.rows, task.channels, [&](int64_t row, int64_t j, int64_t count) {
