@@ -1,0 +1,117 @@
+import type { SettingName, Settings, SettingsInput } from "../config/settings.js";
+import type { Matched } from "./match.js";
+
+/** One of the models that a study compares: trained alike but for its own settings. */
+export interface Arm {
+  /** Names it in folders and on the command line. */
+  readonly id: string;
+  readonly title: string;
+  /** What it has otherwise than the others, from what all have. */
+  readonly settings: (shared: Settings) => SettingsInput;
+  /** A GPT whose size is that of the study's {@link Study.subject}. */
+  readonly matched?: Matched;
+}
+
+/** A table of arms and the settings that they share. */
+export interface Study {
+  readonly name: string;
+  readonly title: string;
+  /** Settings between the preset's and those that a user gives. */
+  readonly settings: SettingsInput;
+  readonly arms: readonly Arm[];
+  /** The arm that the study is about. */
+  readonly subject: string;
+  /** The arms that the subject is to beat; the better of them counts. */
+  readonly rivals: readonly string[];
+}
+
+/** What arms set, and a user of a study therefore cannot. */
+export const ARM_SETTINGS: readonly SettingName[] = [
+  "model",
+  "wavenet",
+  "wavenetHistory",
+  "wavenetAlpha",
+  "order",
+];
+
+const causal = { model: "wavegpt", wavenet: "causal", order: "running" } as const;
+
+const GPT: Arm = {
+  id: "gpt",
+  title: "GPT",
+  settings: () => ({ model: "gpt", order: "shuffled" }),
+};
+
+const CAUSAL: Arm = { id: "causal", title: "WaveGPT, causal", settings: () => causal };
+
+/** Does a WaveNet over the text before the window lower the loss, at equal size and equal cost? */
+const CONTEXT: Study = {
+  name: "context",
+  title: "Context beyond the window",
+  settings: {
+    learningRate: 1e-3,
+    schedule: "cosine",
+    minLearningRate: 1e-4,
+    warmupSteps: 0.05,
+    steps: 2000,
+    sampleTokens: 0,
+    checkpointEvery: 250,
+    keepCheckpoints: 1,
+  },
+  arms: [
+    GPT,
+    {
+      id: "gpt-parameters",
+      title: "GPT of causal's parameters",
+      settings: () => ({ model: "gpt", order: "shuffled" }),
+      matched: "parameters",
+    },
+    {
+      id: "gpt-flops",
+      title: "GPT of causal's FLOPs",
+      settings: () => ({ model: "gpt", order: "shuffled" }),
+      matched: "flops",
+    },
+    {
+      id: "gpt-long",
+      title: "GPT, twice the block",
+      // As many tokens a step: half as many blocks.
+      settings: ({ blockSize, batchSize }) => ({
+        model: "gpt",
+        order: "shuffled",
+        blockSize: 2 * blockSize,
+        batchSize: Math.max(1, Math.round(batchSize / 2)),
+      }),
+    },
+    {
+      id: "gpt-running",
+      title: "GPT, rows running on",
+      settings: () => ({ model: "gpt", order: "running" }),
+    },
+    {
+      id: "previous",
+      title: "WaveGPT, previous",
+      settings: () => ({ model: "wavegpt", wavenet: "previous", order: "shuffled" }),
+    },
+    CAUSAL,
+    {
+      id: "causal-alpha-one",
+      title: "causal, alpha 1",
+      settings: () => ({ ...causal, wavenetAlpha: "one" }),
+    },
+    {
+      id: "causal-shuffled",
+      title: "causal, history shuffled",
+      settings: () => ({ ...causal, wavenetHistory: "shuffled" }),
+    },
+    {
+      id: "causal-zeroed",
+      title: "causal, history zeroed",
+      settings: () => ({ ...causal, wavenetHistory: "zeroed" }),
+    },
+  ],
+  subject: "causal",
+  rivals: ["gpt-parameters", "gpt-flops"],
+};
+
+export const STUDIES: readonly Study[] = [CONTEXT];
