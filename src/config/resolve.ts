@@ -9,6 +9,8 @@ import { UsageError } from "./usage-error.js";
 export interface SettingSources {
   /** A preset's name; default: the file's, or `shakespeare`. */
   readonly preset?: string | undefined;
+  /** What a command sets otherwise than the preset. */
+  readonly defaults?: SettingsInput | undefined;
   /** Path of a TOML or JSON file. */
   readonly config?: string | undefined;
   /** Settings given one by one (flags). */
@@ -103,7 +105,7 @@ export function checkSettings(input: Readonly<Record<string, unknown>>): Setting
 }
 
 /**
- * The settings of a run: preset, then file, then single settings.
+ * The settings of a run: preset, then a command's own, then file, then single settings.
  * @throws UsageError on an unknown preset, key or value.
  */
 export function resolveSettings(sources: SettingSources = {}): ResolvedSettings {
@@ -111,7 +113,11 @@ export function resolveSettings(sources: SettingSources = {}): ResolvedSettings 
     ? readConfigFile(sources.config)
     : { preset: undefined, settings: {} };
   const preset = sources.preset ?? file.preset ?? DEFAULT_PRESET;
-  const merged: Record<string, unknown> = { ...presetNamed(preset), ...file.settings };
+  const merged: Record<string, unknown> = {
+    ...presetNamed(preset),
+    ...sources.defaults,
+    ...file.settings,
+  };
   for (const [name, value] of Object.entries(sources.settings ?? {})) {
     if (value !== undefined) merged[name] = value;
   }

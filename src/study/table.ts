@@ -1,0 +1,90 @@
+import { formatCount, formatLoss, formatShort } from "../report/format.js";
+import type { SummaryTable } from "../report/table.js";
+import type { ArmResult, StudyResults } from "./results.js";
+import type { Estimate } from "./statistics.js";
+
+const NONE = "–";
+
+/** `1.6713 ± 0.0021`: a mean and its 95 % interval. */
+export function formatEstimate(
+  value: Estimate | null,
+  format: (n: number) => string = formatLoss,
+): string {
+  if (value === null) return NONE;
+  return value.margin === null
+    ? format(value.mean)
+    : `${format(value.mean)} ± ${format(value.margin)}`;
+}
+
+/** `-0.092 ± 0.004`, with a true minus sign. */
+export function formatDifference(value: Estimate | null): string {
+  if (value === null) return NONE;
+  const sign = value.mean < 0 ? "−" : "+";
+  return sign + formatEstimate({ ...value, mean: Math.abs(value.mean) });
+}
+
+/** How near a matched arm comes: `+0.4 %`. */
+function closeness(arm: ArmResult): string {
+  if (arm.match === null) return "";
+  const percent = 100 * arm.match.deviation;
+  return ` (${percent < 0 ? "−" : "+"}${Math.abs(percent).toFixed(1)} %)`;
+}
+
+function size(arm: ArmResult): string {
+  return `${arm.nLayers} × ${arm.nEmbd}`;
+}
+
+function timeCells(arm: ArmResult): [string, string] {
+  if (arm.time === null) return [NONE, NONE];
+  const { median, lowerQuartile, upperQuartile, tokensPerSecond } = arm.time;
+  const range = `${lowerQuartile.toFixed(1)}-${upperQuartile.toFixed(1)}`;
+  return [`${median.toFixed(1)} (${range})`, formatCount(tokensPerSecond)];
+}
+
+/** A study's arms, one a row. */
+export function studyTable(results: StudyResults): SummaryTable {
+  return {
+    columns: [
+      "Model",
+      "Blocks × C",
+      "Parameters",
+      "FLOPs/token",
+      "Seeds",
+      "Held-out loss",
+      "Bits/char",
+      "Causal less this",
+      "Train loss",
+      "Alpha",
+      "ms/step",
+      "Tokens/s",
+    ],
+    rows: results.arms.map((arm) => [
+      arm.title,
+      size(arm),
+      formatCount(arm.parameters) + (arm.match?.to === "parameters" ? closeness(arm) : ""),
+      formatShort(arm.flops) + (arm.match?.to === "flops" ? closeness(arm) : ""),
+      String(arm.runs.length),
+      formatEstimate(arm.loss),
+      formatEstimate(arm.bits),
+      formatDifference(arm.behind),
+      formatEstimate(arm.trainLoss),
+      formatEstimate(arm.alpha),
+      ...timeCells(arm),
+    ]),
+  };
+}
+
+/** What a study comes to, in a sentence or two; null before it can be said. */
+export function verdictSentence({ verdict }: StudyResults): string | null {
+  if (verdict === null) return null;
+  const { subject, rival, difference, stepTime } = verdict;
+  const { mean, margin, count } = difference;
+  const side = mean < 0 ? "below" : "above";
+  const loss =
+    margin === null
+      ? `${subject}: ${formatLoss(Math.abs(mean))} nats ${side} ${rival}, with one seed.`
+      : `${subject}: ${formatLoss(Math.abs(mean))} ± ${formatLoss(margin)} nats ${side} ${rival} (95 % interval of the paired difference, ${count} seeds).`;
+  return stepTime === null
+    ? loss
+    : `${loss} A step takes ${stepTime.ratio.toFixed(2)} of the time of ${stepTime.rival}.`;
+}
