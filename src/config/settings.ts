@@ -47,9 +47,9 @@ const span = () =>
 export const settingsSchema = z.strictObject({
   // Model
   model: describe(
-    z.enum(["wavegpt", "gpt"]).default("wavegpt"),
+    z.enum(["wavegpt", "gpt", "nanogpt"]).default("wavegpt"),
     "Model",
-    "Which model to train: WaveGPT, or the same GPT without its WaveNet",
+    "Which model to train: WaveGPT, the same GPT without its WaveNet, or nanoGPT's",
   ),
   wavenet: describe(
     z.enum(WAVENET_MODES).default("previous"),
@@ -156,6 +156,11 @@ export const settingsSchema = z.strictObject({
   weightDecay: describe(z.number().min(0).default(0.01), "Training", "AdamW's weight decay", {
     value: "X",
   }),
+  weightDecayOf: describe(
+    z.enum(["all", "matrices"]).default("all"),
+    "Training",
+    "What decays: all weights, or only matrices, not biases and the weights of norms",
+  ),
   beta1: describe(
     z.number().min(0).lt(1).default(0.9),
     "Training",

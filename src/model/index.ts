@@ -26,6 +26,7 @@ export {
 export { GPT } from "./gpt.js";
 export type { History } from "./history.js";
 export type { ForwardOptions, ForwardResult, ForwardResultWithLoss } from "./model.js";
+export { NanoGPT } from "./nanogpt.js";
 export {
   createModel,
   fromPretrained,

@@ -23,6 +23,8 @@ export interface Study {
   readonly subject: string;
   /** The arms that the subject is to beat; the better of them counts. */
   readonly rivals: readonly string[];
+  /** A held-out loss in nats that others give for the setting. */
+  readonly published?: { readonly source: string; readonly loss: number };
 }
 
 /** What arms set, and a user of a study therefore cannot. */
@@ -114,4 +116,46 @@ const CONTEXT: Study = {
   rivals: ["gpt-parameters", "gpt-flops"],
 };
 
-export const STUDIES: readonly Study[] = [CONTEXT];
+/**
+ * nanoGPT's setting for a CPU, as its README gives it with config/train_shakespeare_char.py: beside its
+ * own model, ours in the same setting. Its blocks are drawn at random; its README gives a loss of 1.88.
+ */
+const NANOGPT: Study = {
+  name: "nanogpt",
+  title: "nanoGPT's CPU setting",
+  settings: {
+    nLayers: 4,
+    nHeads: 4,
+    nEmbd: 128,
+    blockSize: 64,
+    batchSize: 12,
+    dropout: 0,
+    trainFraction: 0.9,
+    steps: 2000,
+    learningRate: 1e-3,
+    schedule: "cosine",
+    minLearningRate: 1e-4,
+    warmupSteps: 0.05,
+    weightDecay: 0.1,
+    weightDecayOf: "matrices",
+    beta2: 0.99,
+    clip: 1,
+    sampleTokens: 0,
+    checkpointEvery: 250,
+    keepCheckpoints: 1,
+  },
+  arms: [
+    {
+      id: "nanogpt",
+      title: "nanoGPT's model",
+      settings: () => ({ model: "nanogpt", order: "random" }),
+    },
+    { id: "gpt", title: "GPT", settings: () => ({ model: "gpt", order: "random" }) },
+    CAUSAL,
+  ],
+  subject: "causal",
+  rivals: ["nanogpt"],
+  published: { source: "nanoGPT's README", loss: 1.88 },
+};
+
+export const STUDIES: readonly Study[] = [CONTEXT, NANOGPT];

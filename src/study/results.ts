@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { type RunConfig, readRunConfig } from "../run/config.js";
 import { holdsRun, runFolder } from "../run/folder.js";
 import { type MetricRecord, readMetrics } from "../run/metrics.js";
+import type { Study } from "./arms.js";
 import type { StudyPlan } from "./plan.js";
 import type { ResolvedArm } from "./resolve.js";
 import { type Estimate, estimate, pairedDifference } from "./statistics.js";
@@ -67,6 +68,7 @@ export interface StudyResults {
   readonly seeds: readonly number[];
   readonly text: Pick<RunConfig["text"], "title" | "trainTokens" | "valTokens">;
   readonly machine: RunConfig["machine"];
+  readonly published: NonNullable<Study["published"]> | null;
   readonly arms: readonly ArmResult[];
   /** The subject against the better of its rivals; null before both have a loss. */
   readonly verdict: {
@@ -241,6 +243,7 @@ export function gatherResults(
     seeds: plan.seeds,
     text: { title: text.title, trainTokens: text.trainTokens, valTokens: text.valTokens },
     machine,
+    published: plan.study.published ?? null,
     arms: results,
     verdict: verdictOf(plan, results),
   };

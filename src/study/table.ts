@@ -41,6 +41,14 @@ function timeCells(arm: ArmResult): [string, string] {
   return [`${median.toFixed(1)} (${range})`, formatCount(tokensPerSecond)];
 }
 
+/** What others give for the setting, in the columns that it has. */
+function publishedRow({ published }: StudyResults): string[][] {
+  if (published === null) return [];
+  const { source, loss } = published;
+  const cells = [source, NONE, NONE, NONE, NONE, loss.toFixed(2)];
+  return [[...cells, ...Array.from({ length: 6 }, () => NONE)]];
+}
+
 /** A study's arms, one a row. */
 export function studyTable(results: StudyResults): SummaryTable {
   return {
@@ -58,19 +66,22 @@ export function studyTable(results: StudyResults): SummaryTable {
       "ms/step",
       "Tokens/s",
     ],
-    rows: results.arms.map((arm) => [
-      arm.title,
-      size(arm),
-      formatCount(arm.parameters) + (arm.match?.to === "parameters" ? closeness(arm) : ""),
-      formatShort(arm.flops) + (arm.match?.to === "flops" ? closeness(arm) : ""),
-      String(arm.runs.length),
-      formatEstimate(arm.loss),
-      formatEstimate(arm.bits),
-      formatDifference(arm.behind),
-      formatEstimate(arm.trainLoss),
-      formatEstimate(arm.alpha),
-      ...timeCells(arm),
-    ]),
+    rows: [
+      ...results.arms.map((arm) => [
+        arm.title,
+        size(arm),
+        formatCount(arm.parameters) + (arm.match?.to === "parameters" ? closeness(arm) : ""),
+        formatShort(arm.flops) + (arm.match?.to === "flops" ? closeness(arm) : ""),
+        String(arm.runs.length),
+        formatEstimate(arm.loss),
+        formatEstimate(arm.bits),
+        formatDifference(arm.behind),
+        formatEstimate(arm.trainLoss),
+        formatEstimate(arm.alpha),
+        ...timeCells(arm),
+      ]),
+      ...publishedRow(results),
+    ],
   };
 }
 

@@ -1,5 +1,5 @@
 import { WaveGPTError } from "../../lib/errors.js";
-import { optim, torch } from "../../lib/index.js";
+import { optim, type Tensor, torch } from "../../lib/index.js";
 import type { Settings } from "../config/settings.js";
 import { UsageError } from "../config/usage-error.js";
 import { type DrawOrder, EvaluationLoader, RunningEvaluationLoader } from "../data/index.js";
@@ -76,9 +76,16 @@ export function heldOutBatches(
   return new EvaluationLoader({ ...options, maxBlocks });
 }
 
-/** AdamW over all of a model's parameters. */
+/** AdamW over all of a model's parameters, of which those that do not decay are a group of their own. */
 export function buildOptimizer(settings: Settings, model: LanguageModel): optim.AdamW {
-  return new optim.AdamW(model.parameters(), {
+  const parameters = model.parameters();
+  const decays = ({ shape }: Tensor) => settings.weightDecayOf === "all" || shape.length >= 2;
+  const still = parameters.filter((parameter) => !decays(parameter));
+  const groups = [
+    { params: parameters.filter(decays) },
+    ...(still.length > 0 ? [{ params: still, weightDecay: 0 }] : []),
+  ];
+  return new optim.AdamW(groups, {
     lr: settings.learningRate,
     betas: [settings.beta1, settings.beta2],
     eps: settings.eps,
