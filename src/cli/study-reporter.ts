@@ -1,5 +1,5 @@
 import { formatCount, formatDuration, formatLoss, formatShort } from "../report/format.js";
-import type { StudyEvent } from "../study/run.js";
+import type { StudyEvent } from "../study/events.js";
 import { jsonLine } from "./json-lines.js";
 import { shownPath } from "./paths.js";
 import { renderBar } from "./progress-bar.js";
@@ -67,6 +67,13 @@ class TextReporter implements StudyReporter {
       case "run":
         this.#run(event);
         break;
+      case "probe":
+        this.#steps.set(probeName(event), event.step);
+        this.#draw();
+        break;
+      case "probed":
+        this.#probed(event);
+        break;
       case "timing":
         this.print(`Timing: round ${event.round} of ${event.rounds}`);
         break;
@@ -89,12 +96,17 @@ class TextReporter implements StudyReporter {
         : "";
       return `  ${arm.id.padEnd(18)} ${nLayers} blocks, C ${nEmbd}, window ${blockSize}: ${formatCount(parameters)} parameters, ${formatShort(flops)} FLOPs/token${near}`;
     });
-    const left = kept === runs ? "all finished" : `about ${formatDuration(seconds)}`;
+    const left =
+      kept === runs
+        ? ": all finished"
+        : seconds === null
+          ? ""
+          : `: about ${formatDuration(seconds)}`;
     this.print(
       [
         `${this.#style.bold(title)}: ${arms.length} models, seeds ${seeds.join(", ")}, ${formatCount(this.#stepsPerRun)} steps each, written to ${shownPath(out)}`,
         ...rows,
-        `${runs} runs${kept > 0 ? `, ${kept} of them finished before` : ""}: ${left}\n`,
+        `${runs} runs${kept > 0 ? `, ${kept} of them finished before` : ""}${left}\n`,
       ].join("\n"),
     );
   }
@@ -128,6 +140,19 @@ class TextReporter implements StudyReporter {
     }
   }
 
+  #probed(event: Event<"probed">): void {
+    const name = probeName(event);
+    this.#steps.delete(name);
+    this.#done++;
+    const shares = event.accuracy.map(({ beyond, answers, right }) => {
+      const share = answers === 0 ? "–" : `${Math.round((100 * right) / answers)} %`;
+      return `${beyond === null ? "within" : `+${beyond}`} ${share}`;
+    });
+    this.print(
+      `${name}: ${shares.join(", ")} (${formatDuration(event.seconds)}; ${this.#done} of ${this.#runs})`,
+    );
+  }
+
   #label(name: string, step: number): string {
     return `${name.padEnd(26)} step ${formatCount(step).padStart(formatCount(this.#stepsPerRun).length)} `;
   }
@@ -150,6 +175,10 @@ class TextReporter implements StudyReporter {
   #clear(): void {
     if (this.#bar !== "") this.#out.write("\r\u001b[2K");
   }
+}
+
+function probeName({ task, arm, seed }: { task: string; arm: string; seed: number }): string {
+  return `${task}, ${arm}, seed ${seed}`;
 }
 
 export function createStudyReporter({ json }: { json: boolean }): StudyReporter {

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { SettingsInput } from "../config/settings.js";
 import { planStudy, type StudySources } from "../study/plan.js";
 import { interruptible } from "./interrupt.js";
@@ -20,7 +21,7 @@ export async function studyCommand(given: SettingsInput, flags: StudyFlags): Pro
   planStudy(given, options);
   const { runStudy } = await import("../study/run.js");
   const { textTable } = await import("../report/index.js");
-  const { studyTable, verdictSentence } = await import("../study/table.js");
+  const { probeTable, studyTable, verdictSentence } = await import("../study/table.js");
   const reporter = createStudyReporter({ json });
   const interrupt = interruptible(reporter.notice);
   try {
@@ -30,16 +31,16 @@ export async function studyCommand(given: SettingsInput, flags: StudyFlags): Pro
       onEvent: reporter.event,
     });
     if (json) process.stdout.write(`${JSON.stringify({ event: "results", ...result })}\n`);
-    if (result.results !== null) {
-      const verdict = verdictSentence(result.results);
-      reporter.print(
-        `\n${textTable(studyTable(result.results))}${verdict ? `\n\n${verdict}` : ""}`,
-      );
+    const { results, out } = result;
+    if (results !== null) {
+      const isProbes = "tasks" in results;
+      const table = textTable(isProbes ? probeTable(results) : studyTable(results));
+      const verdict = isProbes ? null : verdictSentence(results);
+      const report = `Report: ${shownPath(join(out, "report.html"))}`;
+      reporter.print(["", table, ...(verdict === null ? [] : [verdict]), report].join("\n\n"));
     }
     if (result.finished) return 0;
-    reporter.print(
-      `Go on with:\n  npx wavegpt compare --resume ${shellWord(shownPath(result.out))}`,
-    );
+    reporter.print(`Go on with:\n  npx wavegpt compare --resume ${shellWord(shownPath(out))}`);
     return 130;
   } finally {
     interrupt.release();

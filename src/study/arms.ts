@@ -8,6 +8,8 @@ export interface Arm {
   readonly title: string;
   /** What it has otherwise than the others, from what all have. */
   readonly settings: (shared: Settings) => SettingsInput;
+  /** Whether the loss is looked at by position and length of history, too. */
+  readonly positions?: boolean;
   /** A GPT whose size is that of the study's {@link Study.subject}. */
   readonly matched?: Matched;
 }
@@ -23,6 +25,8 @@ export interface Study {
   readonly subject: string;
   /** The arms that the subject is to beat; the better of them counts. */
   readonly rivals: readonly string[];
+  /** Trained on synthetic texts instead, one model for each task. */
+  readonly probes?: boolean;
   /** A held-out loss in nats that others give for the setting. */
   readonly published?: { readonly source: string; readonly loss: number };
 }
@@ -42,9 +46,22 @@ const GPT: Arm = {
   id: "gpt",
   title: "GPT",
   settings: () => ({ model: "gpt", order: "shuffled" }),
+  positions: true,
 };
 
-const CAUSAL: Arm = { id: "causal", title: "WaveGPT, causal", settings: () => causal };
+const PREVIOUS: Arm = {
+  id: "previous",
+  title: "WaveGPT, previous",
+  settings: () => ({ model: "wavegpt", wavenet: "previous", order: "shuffled" }),
+  positions: true,
+};
+
+const CAUSAL: Arm = {
+  id: "causal",
+  title: "WaveGPT, causal",
+  settings: () => causal,
+  positions: true,
+};
 
 /** Does a WaveNet over the text before the window lower the loss, at equal size and equal cost? */
 const CONTEXT: Study = {
@@ -72,6 +89,7 @@ const CONTEXT: Study = {
       id: "gpt-flops",
       title: "GPT of causal's FLOPs",
       settings: () => ({ model: "gpt", order: "shuffled" }),
+      positions: true,
       matched: "flops",
     },
     {
@@ -84,17 +102,14 @@ const CONTEXT: Study = {
         blockSize: 2 * blockSize,
         batchSize: Math.max(1, Math.round(batchSize / 2)),
       }),
+      positions: true,
     },
     {
       id: "gpt-running",
       title: "GPT, rows running on",
       settings: () => ({ model: "gpt", order: "running" }),
     },
-    {
-      id: "previous",
-      title: "WaveGPT, previous",
-      settings: () => ({ model: "wavegpt", wavenet: "previous", order: "shuffled" }),
-    },
+    PREVIOUS,
     CAUSAL,
     {
       id: "causal-alpha-one",
@@ -158,4 +173,36 @@ const NANOGPT: Study = {
   published: { source: "nanoGPT's README", loss: 1.88 },
 };
 
-export const STUDIES: readonly Study[] = [CONTEXT, NANOGPT];
+/** From how far back can a model of each form answer? */
+const PROBES: Study = {
+  name: "probes",
+  title: "Answers from beyond the window",
+  settings: {
+    nLayers: 2,
+    nHeads: 2,
+    nEmbd: 64,
+    blockSize: 32,
+    batchSize: 64,
+    dropout: 0,
+    steps: 2000,
+    learningRate: 2e-3,
+    minLearningRate: 2e-4,
+    clip: 1,
+  },
+  arms: [
+    GPT,
+    PREVIOUS,
+    CAUSAL,
+    {
+      id: "causal-deep",
+      // Two taps with dilations up to 2,048: as far as the farthest distance.
+      title: "WaveGPT, causal, 12 layers",
+      settings: () => ({ ...causal, wavenetLayers: 12 }),
+    },
+  ],
+  subject: "causal",
+  rivals: [],
+  probes: true,
+};
+
+export const STUDIES: readonly Study[] = [CONTEXT, NANOGPT, PROBES];

@@ -1,5 +1,7 @@
 import type { Settings } from "../config/settings.js";
+import type { ProbeOptions, ProbeResult } from "../probes/train.js";
 import type { TrainEvent, TrainResult } from "../training/events.js";
+import type { PositionLosses } from "./position-means.js";
 import type { StepTimes, TimedArm } from "./timing.js";
 
 /** What a worker process can be asked to do, by kind: what it is given and what it answers. */
@@ -19,6 +21,17 @@ export interface Jobs {
     given: { readonly arms: readonly TimedArm[]; readonly rounds: number; readonly steps: number };
     answer: readonly StepTimes[];
     event: { readonly round: number; readonly rounds: number };
+  };
+  positions: {
+    /** The run's folder, and where to compute. */
+    given: { readonly path: string } & Pick<Settings, "device" | "threads">;
+    answer: PositionLosses | null;
+    event: never;
+  };
+  probe: {
+    given: ProbeOptions;
+    answer: ProbeResult | null;
+    event: { readonly step: number; readonly steps: number; readonly loss: number };
   };
 }
 

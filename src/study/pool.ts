@@ -30,6 +30,10 @@ export class WorkerPool {
     signal?.addEventListener("abort", this.#abort);
   }
 
+  get aborted(): boolean {
+    return this.signal?.aborted ?? false;
+  }
+
   /**
    * Does a job when a worker is free for it; jobs begin in the order in which they were given.
    * @returns the answer, or null where the pool was aborted before the job began
@@ -39,7 +43,7 @@ export class WorkerPool {
     given: Jobs[K]["given"],
     onEvent: (event: Jobs[K]["event"]) => void = () => {},
   ): Promise<Jobs[K]["answer"] | null> {
-    if (this.signal?.aborted) return Promise.resolve(null);
+    if (this.aborted) return Promise.resolve(null);
     return new Promise((resolve, reject) => {
       this.#queue.push({ message: { kind, given } as ToWorker, onEvent, resolve, reject });
       this.#begin();

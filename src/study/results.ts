@@ -5,6 +5,7 @@ import { holdsRun, runFolder } from "../run/folder.js";
 import { type MetricRecord, readMetrics } from "../run/metrics.js";
 import type { Study } from "./arms.js";
 import type { StudyPlan } from "./plan.js";
+import { byHistory, byPlace, type PositionLosses } from "./position-means.js";
 import type { ResolvedArm } from "./resolve.js";
 import { type Estimate, estimate, pairedDifference } from "./statistics.js";
 import type { StepTimes } from "./timing.js";
@@ -58,6 +59,8 @@ export interface ArmResult {
   /** The subject's loss less this arm's, by seed; null for the subject itself. */
   readonly behind: Estimate | null;
   readonly curves: { readonly heldOut: Band; readonly alpha: Band };
+  /** Held-out loss by the position in the block and by the length of history; null where not looked at. */
+  readonly positions: { readonly place: Band; readonly history: Band } | null;
 }
 
 /** All that a study found so far. */
@@ -81,6 +84,8 @@ export interface StudyResults {
 }
 
 export const TIMING_FILE = "timing.json";
+/** In a run's folder. */
+export const POSITIONS_FILE = "positions.json";
 
 /** The folder of a run. */
 export function runPath(out: string, arm: string, seed: number): string {
@@ -121,17 +126,24 @@ export function readTiming(out: string): readonly StepTimes[] {
   return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as StepTimes[]) : [];
 }
 
-function band(
+function metricBand(
   runs: readonly (readonly MetricRecord[])[],
   pick: (record: MetricRecord) => number | null,
 ): Band {
+  return band(
+    runs.map((records) =>
+      records.flatMap((record) => {
+        const value = pick(record);
+        return value === null ? [] : [[record.step, value] as const];
+      }),
+    ),
+  );
+}
+
+/** The band of curves of the same kind, one for each seed. */
+export function band(curves: readonly (readonly (readonly [x: number, y: number])[])[]): Band {
   const at = new Map<number, number[]>();
-  for (const records of runs) {
-    for (const record of records) {
-      const value = pick(record);
-      if (value !== null) at.set(record.step, [...(at.get(record.step) ?? []), value]);
-    }
-  }
+  for (const [place, value] of curves.flat()) at.set(place, [...(at.get(place) ?? []), value]);
   const x = [...at.keys()].sort((a, b) => a - b);
   const values = x.map((step) => at.get(step)!);
   return {
@@ -142,22 +154,48 @@ function band(
   };
 }
 
+/** What {@link POSITIONS_FILE} holds: the losses, and the step they were taken after. */
+export interface StoredPositions extends PositionLosses {
+  readonly step: number;
+}
+
+/** The losses by position that a run's folder holds, or null where there are none of its last step. */
+export function readPositions(folder: string, step: number): PositionLosses | null {
+  const path = join(folder, POSITIONS_FILE);
+  if (!existsSync(path)) return null;
+  const stored = JSON.parse(readFileSync(path, "utf8")) as StoredPositions;
+  return stored.step === step ? stored : null;
+}
+
+function positionBands(all: readonly PositionLosses[]): ArmResult["positions"] {
+  if (all.length === 0) return null;
+  const pairs = ({ x, y }: { x: number[]; y: number[] }) => x.map((at, i) => [at, y[i]!] as const);
+  return {
+    place: band(all.map((one) => pairs(byPlace(one)))),
+    history: band(all.map((one) => pairs(byHistory(one)))),
+  };
+}
+
 interface ArmRuns {
   readonly resolved: ResolvedArm;
   readonly runs: readonly RunResult[];
   readonly losses: ReadonlyMap<number, number>;
   readonly records: readonly (readonly MetricRecord[])[];
+  readonly positions: readonly PositionLosses[];
 }
 
 function readArm(resolved: ResolvedArm, { out, seeds }: StudyPlan): ArmRuns {
   const runs: RunResult[] = [];
   const records: MetricRecord[][] = [];
+  const positions: PositionLosses[] = [];
   for (const seed of seeds) {
     const folder = runPath(out, resolved.arm.id, seed);
     const final = finalRecord(folder, resolved.settings.steps!);
     if (final === null) continue;
     const all = readMetrics(runFolder(folder).metrics);
     records.push(all);
+    const losses = readPositions(folder, final.step);
+    if (losses !== null) positions.push(losses);
     runs.push({
       seed,
       loss: final.loss,
@@ -167,13 +205,14 @@ function readArm(resolved: ResolvedArm, { out, seeds }: StudyPlan): ArmRuns {
       seconds: final.seconds,
     });
   }
-  return { resolved, runs, losses: new Map(runs.map(({ seed, loss }) => [seed, loss])), records };
+  const losses = new Map(runs.map(({ seed, loss }) => [seed, loss]));
+  return { resolved, runs, losses, records, positions };
 }
 
 const isNumber = (value: number | null): value is number => value !== null;
 
 function armResult(
-  { resolved, runs, losses, records }: ArmRuns,
+  { resolved, runs, losses, records, positions }: ArmRuns,
   subject: ArmRuns | undefined,
   times: readonly StepTimes[],
 ): ArmResult {
@@ -199,9 +238,10 @@ function armResult(
     time: stepTime(times.find(({ id }) => id === arm.id)),
     behind: subject === undefined || isSubject ? null : pairedDifference(subject.losses, losses),
     curves: {
-      heldOut: band(records, ({ split, loss }) => (split === "val" ? loss : null)),
-      alpha: band(records, ({ alpha }) => alpha),
+      heldOut: metricBand(records, ({ split, loss }) => (split === "val" ? loss : null)),
+      alpha: metricBand(records, ({ alpha }) => alpha),
     },
+    positions: positionBands(positions),
   };
 }
 

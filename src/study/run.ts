@@ -4,36 +4,25 @@ import { WaveGPTError } from "../../lib/errors.js";
 import type { Settings, SettingsInput } from "../config/settings.js";
 import { writeFileAtomic } from "../run/atomic.js";
 import { holdsRun, prepareFolder } from "../run/folder.js";
-import type { TrainEvent } from "../training/events.js";
 import { loadTrainingText } from "../training/source.js";
+import type { StudyEvent } from "./events.js";
+import { writeStudyPage } from "./page.js";
 import { planStudy, type StoredStudy, type StudyPlan, type StudySources } from "./plan.js";
 import { WorkerPool } from "./pool.js";
+import type { ProbeResults } from "./probe-results.js";
 import { type ResolvedArm, resolveArms } from "./resolve.js";
-import { finalRecord, gatherResults, runPath, type StudyResults, TIMING_FILE } from "./results.js";
+import {
+  finalRecord,
+  gatherResults,
+  POSITIONS_FILE,
+  readPositions,
+  runPath,
+  type StoredPositions,
+  type StudyResults,
+  TIMING_FILE,
+} from "./results.js";
+import { runProbes } from "./run-probes.js";
 import type { StepTimes } from "./timing.js";
-
-/** What a study tells its caller, as it happens. */
-export type StudyEvent =
-  | {
-      readonly type: "study";
-      readonly out: string;
-      readonly title: string;
-      readonly arms: readonly ResolvedArm[];
-      readonly seeds: readonly number[];
-      readonly runs: number;
-      /** Of the runs, those finished before. */
-      readonly kept: number;
-      /** Seconds that the rest will take, by a few steps of each arm. */
-      readonly seconds: number;
-    }
-  | {
-      readonly type: "run";
-      readonly arm: string;
-      readonly seed: number;
-      readonly event: TrainEvent;
-    }
-  | { readonly type: "timing"; readonly round: number; readonly rounds: number }
-  | { readonly type: "notice"; readonly message: string };
 
 export interface StudyOptions extends StudySources {
   /** How many runs are trained side by side, in processes of their own. Default 1. */
@@ -48,7 +37,7 @@ export interface StudyResult {
   readonly out: string;
   readonly finished: boolean;
   /** Null where no run was finished yet. */
-  readonly results: StudyResults | null;
+  readonly results: StudyResults | ProbeResults | null;
 }
 
 /** Steps of each arm that the estimate of the study's time rests on. */
@@ -107,6 +96,25 @@ async function timed(
   return pool.run("time", given, (event) => emit({ type: "timing", ...event }));
 }
 
+/** Takes the losses by position of the runs that lack them. @returns whether all have them */
+async function lookAtPositions(pool: WorkerPool, runs: readonly Run[]): Promise<boolean> {
+  const done = await Promise.all(
+    runs
+      .filter(({ resolved }) => resolved.arm.positions === true)
+      .map(async ({ resolved, folder }) => {
+        const { device, threads, steps } = resolved.settings;
+        if (readPositions(folder, steps!) !== null) return true;
+        const losses = await pool.run("positions", { path: folder, device, threads });
+        // A text that is too short has none.
+        if (losses === null) return !pool.aborted;
+        const stored: StoredPositions = { step: steps!, ...losses };
+        writeFileAtomic(join(folder, POSITIONS_FILE), `${JSON.stringify(stored)}\n`);
+        return true;
+      }),
+  );
+  return done.every(Boolean);
+}
+
 /** @returns whether the run was finished */
 async function trainRun(
   pool: WorkerPool,
@@ -134,8 +142,8 @@ async function trainRun(
 }
 
 /**
- * Trains every arm of a study with every seed and gathers what they come to, in `results.json`. Runs
- * that are finished are kept, interrupted ones resumed.
+ * Runs a study: trains every arm with every seed and gathers what they come to, in `results.json` and
+ * `report.html`. Runs that are finished are kept, interrupted ones resumed.
  *
  * @throws UsageError for settings, arms, seeds or a folder that cannot be used
  * @throws WaveGPTError as training does
@@ -147,19 +155,36 @@ export async function runStudy(
   const { signal, parallel = 1, timingRounds = 0, overwrite = false } = options;
   const emit = options.onEvent ?? (() => {});
   const planned = planStudy(given, options);
-  const { preset, study, seeds, out } = planned;
+  const { study, seeds, preset, out } = planned;
   const plan: StudyPlan = { ...planned, settings: complete(planned.settings, parallel) };
-  const text = await loadTrainingText(plan.settings, null, (event) => {
-    if (event.type === "notice") emit(event);
-  });
-  const arms = resolveArms(study, plan.arms, plan.settings, text.tokenizer.vocabSize);
   prepareFolder(out);
   const stored: StoredStudy = {
     ...{ study: study.name, arms: plan.arms.map(({ id }) => id), seeds, preset },
     settings: planned.settings,
   };
   writeFileAtomic(join(out, "compare.json"), `${JSON.stringify(stored, null, 2)}\n`);
+  using pool = new WorkerPool(parallel, signal);
+  const { finished, results } = study.probes
+    ? await runProbes(pool, plan, overwrite, emit)
+    : await runTraining(pool, plan, { overwrite, timingRounds }, emit);
+  if (results !== null) {
+    writeFileAtomic(join(out, "results.json"), `${JSON.stringify(results, null, 2)}\n`);
+    writeStudyPage(join(out, "report.html"), results);
+  }
+  return { out, finished, results };
+}
 
+async function runTraining(
+  pool: WorkerPool,
+  plan: StudyPlan,
+  { overwrite, timingRounds }: { readonly overwrite: boolean; readonly timingRounds: number },
+  emit: (event: StudyEvent) => void,
+): Promise<{ finished: boolean; results: StudyResults | null }> {
+  const { preset, study, seeds, out } = plan;
+  const text = await loadTrainingText(plan.settings, null, (event) => {
+    if (event.type === "notice") emit(event);
+  });
+  const arms = resolveArms(study, plan.arms, plan.settings, text.tokenizer.vocabSize);
   // One seed after another, so that a study cut short has every arm with the first seeds.
   const runs = seeds.flatMap((seed) =>
     arms.map((resolved): Run => ({ resolved, seed, folder: runPath(out, resolved.arm.id, seed) })),
@@ -167,26 +192,20 @@ export async function runStudy(
   const open = overwrite
     ? runs
     : runs.filter(({ resolved, folder }) => !finalRecord(folder, resolved.settings.steps!));
-
-  using pool = new WorkerPool(parallel, signal);
   const openArms = new Set(open.map(({ resolved }) => resolved));
   const quick = (await timed(pool, openArms, 1, ESTIMATE_STEPS)) ?? [];
-  const seconds = estimateSeconds(open, quick, text.val.length, parallel);
+  const seconds = estimateSeconds(open, quick, text.val.length, pool.size);
   const counts = { runs: runs.length, kept: runs.length - open.length };
   emit({ type: "study", out, title: study.title, arms, seeds, ...counts, seconds });
 
   const done = await Promise.all(
     open.map((run) => trainRun(pool, run, { preset, overwrite }, emit)),
   );
-  let finished = done.every(Boolean);
+  let finished = done.every(Boolean) && (await lookAtPositions(pool, runs));
   if (finished && timingRounds > 0) {
     const times = await timed(pool, arms, timingRounds, TIMING_STEPS, emit);
     finished = times !== null && times.length > 0;
     if (finished) writeFileAtomic(join(out, TIMING_FILE), `${JSON.stringify(times, null, 2)}\n`);
   }
-  const results = gatherResults(plan, arms);
-  if (results !== null) {
-    writeFileAtomic(join(out, "results.json"), `${JSON.stringify(results, null, 2)}\n`);
-  }
-  return { out, finished, results };
+  return { finished, results: gatherResults(plan, arms) };
 }

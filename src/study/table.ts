@@ -1,5 +1,6 @@
 import { formatCount, formatLoss, formatShort } from "../report/format.js";
 import type { SummaryTable } from "../report/table.js";
+import type { ProbeResults } from "./probe-results.js";
 import type { ArmResult, StudyResults } from "./results.js";
 import type { Estimate } from "./statistics.js";
 
@@ -98,4 +99,33 @@ export function verdictSentence({ verdict }: StudyResults): string | null {
   return stepTime === null
     ? loss
     : `${loss} A step takes ${stepTime.ratio.toFixed(2)} of the time of ${stepTime.rival}.`;
+}
+
+/** `97 %`, or `97 % (95-99)` where seeds differ. */
+function formatShare(mean: number, low: number, high: number): string {
+  const percent = (n: number) => Math.round(100 * n).toString();
+  const range = percent(low) === percent(high) ? "" : ` (${percent(low)}-${percent(high)})`;
+  return `${percent(mean)} %${range}`;
+}
+
+/** Shares of right answers: a row for each task and model, a column for each distance. */
+export function probeTable({ tasks, arms }: ProbeResults): SummaryTable {
+  const distances = arms.flatMap((arm) => arm.tasks)[0]?.beyond.x ?? [];
+  return {
+    columns: ["Task, model", "Within", ...distances.map((tokens) => `+${formatCount(tokens)}`)],
+    rows: tasks.flatMap(({ name, title, chance }) => [
+      ...arms.flatMap((arm) => {
+        const found = arm.tasks.find((one) => one.name === name);
+        if (found === undefined) return [];
+        const { mean, low, high } = found.beyond;
+        const within = found.within === null ? NONE : `${Math.round(100 * found.within.mean)} %`;
+        const cells = mean.map((share, i) => formatShare(share, low[i]!, high[i]!));
+        return [[`${title}: ${arm.title}`, within, ...cells]];
+      }),
+      [
+        `${title}: chance`,
+        ...Array.from({ length: distances.length + 1 }, () => `${Math.round(100 * chance)} %`),
+      ],
+    ]),
+  };
 }

@@ -17,6 +17,14 @@ const HANDLERS: { readonly [K in JobKind]: Handler<K> } = {
     const { timeSteps } = await import("./timing.js");
     return timeSteps(given, emit, signal);
   },
+  positions: async ({ path, ...where }, _, signal) => {
+    const { lossByPosition } = await import("./positions.js");
+    return lossByPosition(path, where, signal);
+  },
+  probe: async (given, emit, signal) => {
+    const { runProbe } = await import("../probes/train.js");
+    return runProbe(given, emit, signal);
+  },
 };
 
 let controller = new AbortController();
