@@ -121,9 +121,9 @@ export const settingsSchema = z.strictObject({
     { value: "CHAR", derived: "they are an error" },
   ),
   order: describe(
-    z.enum(["shuffled", "running"]).optional(),
+    z.enum(["shuffled", "running", "random"]).optional(),
     "Data",
-    "Whether a batch's rows are blocks from anywhere in the text, or run on through it from step to step",
+    "Whether a batch's rows are the blocks of passes over the text in random order, run on through it from step to step, or begin anywhere",
     { derived: "running with --wavenet causal, else shuffled" },
   ),
   batchSize: describe(count().default(32), "Data", "Sequences an optimizer step learns from", {

@@ -1,4 +1,4 @@
-import type { GPTConfig, WaveGPTConfig, WaveNetConfig } from "./config.js";
+import type { GPTConfig, MergingWaveNetConfig, WaveGPTConfig } from "./config.js";
 
 /** Floating-point operations a token, in whole blocks of training. */
 export interface TokenFlops {
@@ -24,20 +24,35 @@ export function flopsPerToken(config: GPTConfig | WaveGPTConfig): TokenFlops {
   const { nEmbd, nLayers, blockSize, vocabSize } = config;
   const projections = 4 * nEmbd ** 2;
   const feedForward = 8 * nEmbd ** 2;
-  const wavenet = "wavenet" in config ? wavenetProducts(config.wavenet, config) : 0;
-  const dense = 2 * (nLayers * (projections + feedForward) + wavenet + nEmbd * vocabSize);
+  const wavenet = 2 * wavenetProducts(config);
+  const dense = 2 * (nLayers * (projections + feedForward) + nEmbd * vocabSize) + wavenet;
   const attention = 2 * nLayers * 2 * nEmbd * ((blockSize + 1) / 2);
-  return { dense, attention, training: 3 * (dense + attention) };
+  // A WaveNet that the hidden state leaves out is computed forward, and learns nothing.
+  const unlearnt = isLeftOut(config) ? 2 * wavenet : 0;
+  return { dense, attention, training: 3 * (dense + attention) - unlearnt };
+}
+
+function isLeftOut(config: GPTConfig | WaveGPTConfig): boolean {
+  return "wavenet" in config && config.wavenet.mode === "causal" && config.wavenet.alpha === "one";
 }
 
 /** Multiplications by the WaveNet's weights, a token of the block. */
-function wavenetProducts(wavenet: WaveNetConfig, config: GPTConfig): number {
-  return mergingProducts(wavenet, config);
+function wavenetProducts(config: GPTConfig | WaveGPTConfig): number {
+  if (!("wavenet" in config)) return 0;
+  const { wavenet } = config;
+  return wavenet.mode === "causal"
+    ? causalProducts(wavenet.layers, config.nEmbd)
+    : mergingProducts(wavenet, config);
+}
+
+/** Each layer: two taps of C channels to C of the tanh and C of the gate, and C to C on the way out. */
+function causalProducts(layers: number, nEmbd: number): number {
+  return layers * (2 * nEmbd * 2 * nEmbd + nEmbd ** 2);
 }
 
 /** Layers that merge `reshapeFactor` positions each run once a block, over the tokens before it. */
 function mergingProducts(
-  { layers, reshapeFactor }: WaveNetConfig,
+  { layers, reshapeFactor }: MergingWaveNetConfig,
   { nEmbd, blockSize }: GPTConfig,
 ): number {
   const merged = reshapeFactor ** layers;

@@ -1,7 +1,7 @@
 import { nn, type Tensor } from "../../lib/index.js";
 import { type GPTConfig, type GPTOptions, resolveGPTConfig } from "./config.js";
 import { Decoder } from "./decoder.js";
-import { LanguageModelBase } from "./model.js";
+import { type Hidden, LanguageModelBase } from "./model.js";
 
 const { init } = nn;
 
@@ -58,7 +58,7 @@ export class NanoGPT extends LanguageModelBase {
     return null;
   }
 
-  protected hidden(embedded: Tensor): Tensor {
-    return this.decoders.forward(this.dropout.forward(embedded));
+  protected hidden(embedded: Tensor): Hidden {
+    return { hidden: this.decoders.forward(this.dropout.forward(embedded)), history: null };
   }
 }

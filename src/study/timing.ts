@@ -2,9 +2,10 @@ import { torch } from "../../lib/index.js";
 import type { Settings } from "../config/settings.js";
 import { DataLoader } from "../data/index.js";
 import type { TokenArray } from "../tokenizer/index.js";
+import { CarriedHistory } from "../training/carried-history.js";
 import { chooseDevice, type TrainingDevice } from "../training/device.js";
 import { type Precision, precisionOf } from "../training/precision.js";
-import { buildModel, buildOptimizer } from "../training/setup.js";
+import { buildModel, buildOptimizer, drawOrder } from "../training/setup.js";
 import { loadTrainingText } from "../training/source.js";
 import { trainStep } from "../training/step.js";
 import { nextTurn } from "../training/turn.js";
@@ -31,6 +32,7 @@ class Training implements Disposable {
   readonly tokensPerStep: number;
   readonly #model: ReturnType<typeof buildModel>;
   readonly #optimizer: ReturnType<typeof buildOptimizer>;
+  readonly #history: CarriedHistory;
   readonly #loader: DataLoader;
   readonly #precision: Precision;
 
@@ -41,9 +43,11 @@ class Training implements Disposable {
     device: TrainingDevice,
   ) {
     const { batchSize, blockSize, seed, dtype } = settings;
+    const order = drawOrder(settings);
     this.#model = buildModel(settings, vocabSize, device);
     this.#optimizer = buildOptimizer(settings, this.#model);
-    this.#loader = new DataLoader({ tokens, batchSize, blockSize, seed, device });
+    this.#history = new CarriedHistory(this.#model);
+    this.#loader = new DataLoader({ tokens, batchSize, blockSize, seed, order, device });
     this.#precision = precisionOf(dtype, device);
     this.tokensPerStep = batchSize * blockSize;
   }
@@ -53,7 +57,7 @@ class Training implements Disposable {
     const start = performance.now();
     for (let step = 0; step < steps; step++) {
       using _ = torch.scope();
-      const options = { ...this.settings, precision: this.#precision };
+      const options = { ...this.settings, precision: this.#precision, history: this.#history };
       const { loss } = trainStep(this.#model, this.#optimizer, this.#loader.next(), options);
       // The last step is done once its loss can be read.
       if (step === steps - 1) loss.number();
@@ -62,6 +66,7 @@ class Training implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#history.dispose();
     this.#optimizer.dispose();
     this.#model.dispose();
   }
