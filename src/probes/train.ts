@@ -32,7 +32,7 @@ export interface ProbeResult {
 
 /** Answers from each distance that accuracies are over, at least. */
 const ANSWERS = 256;
-/** Windows after which counting ends, with however few answers. */
+/** Windows after which counting ends, with however few answers, unless settings say how many to take. */
 const MOST_WINDOWS = 4000;
 
 /**
@@ -79,7 +79,8 @@ export async function runProbe(
   const asked = new ProbeStream({ task, rows, window, seed: seed + 2 ** 31 });
   const accuracy = asked.distances.map(({ beyond }) => ({ beyond, answers: 0, right: 0 }));
   using reader = new RowReader(model);
-  for (let i = 0; i < MOST_WINDOWS && accuracy.some(({ answers }) => answers < ANSWERS); i++) {
+  const windows = settings.evalBatches === 0 ? MOST_WINDOWS : settings.evalBatches;
+  for (let i = 0; i < windows && accuracy.some(({ answers }) => answers < ANSWERS); i++) {
     if (signal.aborted) return null;
     count(reader, asked.next(), accuracy, rows, window, device);
     await nextTurn();

@@ -52,7 +52,11 @@ const GPT: Arm = {
 const PREVIOUS: Arm = {
   id: "previous",
   title: "WaveGPT, previous",
-  settings: () => ({ model: "wavegpt", wavenet: "previous", order: "shuffled" }),
+  // A number of layers that was given is meant for the causal form: this one merges with as many as a block needs.
+  settings: () => ({
+    ...{ model: "wavegpt", wavenet: "previous", order: "shuffled" },
+    wavenetLayers: undefined,
+  }),
   positions: true,
 };
 
