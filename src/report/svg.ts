@@ -3,7 +3,7 @@ import { escapeHtml } from "./escape.js";
 
 const WIDTH = 720;
 const HEIGHT = 400;
-const MARGIN = { left: 56, right: 16, top: 36, bottom: 44 };
+const MARGIN = { left: 56, right: 28, top: 36, bottom: 44 };
 /** Of the page's light colours, which {@link Curve.run} numbers. */
 const COLORS = [
   ...["#2457d6", "#c2570c", "#0f7b5f", "#9333b8", "#b01e4f"],
@@ -17,24 +17,27 @@ interface Scale {
   readonly at: (value: number) => number;
 }
 
-/** Round numbers that divide a range into about `count` parts. */
+/** Round numbers that divide a range into about `count` parts, from at or below its start to at or above its end. */
 function roundTicks(low: number, high: number, count: number): number[] {
   const rough = (high - low) / count || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((n) => n * power).find((n) => n >= rough)!;
-  const first = Math.ceil(low / step - 1e-9);
+  const first = Math.floor(low / step + 1e-9);
+  const last = Math.ceil(high / step - 1e-9);
   const ticks: number[] = [];
-  for (let n = first; n * step <= high + step * 1e-9; n++)
-    ticks.push(Number((n * step).toPrecision(12)));
+  for (let n = first; n <= last; n++) ticks.push(Number((n * step).toPrecision(12)));
   return ticks;
 }
 
-function linear(low: number, high: number, from: number, to: number, count: number): Scale {
+function linear(
+  ticks: readonly number[],
+  low: number,
+  high: number,
+  from: number,
+  to: number,
+): Scale {
   const span = high - low || 1;
-  return {
-    ticks: roundTicks(low, high, count),
-    at: (value) => from + ((value - low) / span) * (to - from),
-  };
+  return { ticks, at: (value) => from + ((value - low) / span) * (to - from) };
 }
 
 function doubling(low: number, high: number, from: number, to: number): Scale {
@@ -74,11 +77,14 @@ export function chartSvg(chart: Chart): string {
   const bottom = HEIGHT - MARGIN.bottom;
   const [left, right] = [MARGIN.left, WIDTH - MARGIN.right];
   const [lowX, highX] = [Math.min(...xs), Math.max(...xs)];
+  const inside = (ticks: readonly number[]) =>
+    ticks.filter((tick) => tick >= lowX && tick <= highX);
   const x =
     axis.scale === "log2"
       ? doubling(lowX, highX, left, right)
-      : linear(lowX, highX, left, right, 6);
-  const y = linear(Math.min(...ys), Math.max(...ys), bottom, MARGIN.top, 6);
+      : linear(inside(roundTicks(lowX, highX, 6)), lowX, highX, left, right);
+  const ticksY = roundTicks(Math.min(...ys), Math.max(...ys), 6);
+  const y = linear(ticksY, ticksY[0]!, ticksY.at(-1)!, bottom, MARGIN.top);
   const grid = [
     ...y.ticks.map(
       (tick) =>

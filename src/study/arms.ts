@@ -72,9 +72,9 @@ const CONTEXT: Study = {
   name: "context",
   title: "Context beyond the window",
   settings: {
-    learningRate: 1e-3,
+    learningRate: 3e-3,
     schedule: "cosine",
-    minLearningRate: 1e-4,
+    minLearningRate: 3e-4,
     warmupSteps: 0.05,
     steps: 2000,
     sampleTokens: 0,
