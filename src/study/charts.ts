@@ -1,6 +1,7 @@
 import { type Chart, type ChartAxis, type Curve, chart } from "../report/chart.js";
+import type { Band } from "./band.js";
 import type { ProbeResults } from "./probe-results.js";
-import type { ArmResult, Band, StudyResults } from "./results.js";
+import type { ArmResult, StudyResults } from "./results.js";
 
 /** A curve over seeds, with a band from the least to the largest where there are several. */
 function curve(

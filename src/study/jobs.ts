@@ -1,7 +1,7 @@
 import type { Settings } from "../config/settings.js";
 import type { ProbeOptions, ProbeResult } from "../probes/train.js";
 import type { TrainEvent, TrainResult } from "../training/events.js";
-import type { PositionLosses } from "./position-means.js";
+import type { PositionLosses } from "./position-losses.js";
 import type { StepTimes, TimedArm } from "./timing.js";
 
 /** What a worker process can be asked to do, by kind: what it is given and what it answers. */
@@ -12,7 +12,6 @@ export interface Jobs {
       readonly preset: string;
       readonly out: string;
       readonly resume: boolean;
-      readonly overwrite: boolean;
     };
     answer: TrainResult;
     event: TrainEvent;

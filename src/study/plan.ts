@@ -2,7 +2,14 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { checkSettings, type ResolvedSettings, resolveSettings } from "../config/resolve.js";
 import { resumeSettings } from "../config/resume.js";
-import { flagOf, type SettingsInput } from "../config/settings.js";
+import {
+  describeSettings,
+  flagOf,
+  type SettingGroup,
+  type SettingName,
+  type Settings,
+  type SettingsInput,
+} from "../config/settings.js";
 import { UsageError } from "../config/usage-error.js";
 import { checkComparisonFolder, freshRunPath } from "../run/folder.js";
 import type { ComparisonSources } from "../training/comparison.js";
@@ -34,6 +41,26 @@ export interface StudyPlan extends ResolvedSettings {
 
 /** The least for an interval that is worth giving. */
 const SEEDS = [1, 2, 3];
+
+/** What may change from one part of a study to the next: how long, what is told, where it computes. */
+const MAY_CHANGE: readonly SettingName[] = ["steps", "epochs", "data"];
+const GROUPS_THAT_MAY_CHANGE: readonly SettingGroup[] = ["Reports", "Machine"];
+
+/** Finished runs are kept, so the others must learn as they did. */
+function requireAlike(stored: Settings, now: Settings): void {
+  const changed = describeSettings().filter(
+    ({ name, group }) =>
+      !MAY_CHANGE.includes(name) &&
+      !GROUPS_THAT_MAY_CHANGE.includes(group) &&
+      JSON.stringify(stored[name]) !== JSON.stringify(now[name]),
+  );
+  if (changed.length === 0) return;
+  const list = changed.map(
+    ({ name, flag }) =>
+      `${flag} (it has ${JSON.stringify(stored[name]) ?? "its default"}, got ${JSON.stringify(now[name])})`,
+  );
+  throw new UsageError(`--resume: a study cannot go on with another ${list.join(", ")}.`);
+}
 
 /** The study whose folder this is, or null where it holds none. */
 export function storedStudy(folder: string): StoredStudy | null {
@@ -121,6 +148,7 @@ function resumedPlan(given: SettingsInput, options: StudySources): StudyPlan {
   }
   const study = studyNamed(stored.study);
   const resolved = resumeSettings(stored, { preset, config, settings: given });
+  requireAlike(stored.settings, resolved.settings);
   return {
     ...resolved,
     study,

@@ -81,6 +81,8 @@ export class WorkerPool {
     const worker: Worker = { child, job: null };
     this.#workers.push(worker);
     child.on("message", (message: FromWorker) => this.#receive(worker, message));
+    // A message that no longer reaches a worker that ends: its end says so.
+    child.on("error", () => {});
     child.on("exit", (status, signal) => {
       this.#workers.splice(this.#workers.indexOf(worker), 1);
       worker.job?.reject(

@@ -9,7 +9,7 @@ import { chooseDevice } from "../training/device.js";
 import { RowReader } from "../training/row-reader.js";
 import { readText } from "../training/text.js";
 import { nextTurn } from "../training/turn.js";
-import type { PositionLosses } from "./position-means.js";
+import type { PositionLosses } from "./position-losses.js";
 
 /** Tokens of a piece: the longest history that is looked at. */
 export const PIECE = 2048;

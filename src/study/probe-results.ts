@@ -2,9 +2,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PROBE_TASKS } from "../probes/index.js";
 import type { ProbeResult } from "../probes/train.js";
+import { type Band, band } from "./band.js";
 import type { StudyPlan } from "./plan.js";
 import type { ResolvedArm } from "./resolve.js";
-import { type Band, band } from "./results.js";
 import { type Estimate, estimate } from "./statistics.js";
 
 /** What one model came to in one task. */

@@ -1,13 +1,14 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { type RunConfig, readRunConfig } from "../run/config.js";
-import { holdsRun, runFolder } from "../run/folder.js";
+import { runFolder } from "../run/folder.js";
 import { type MetricRecord, readMetrics } from "../run/metrics.js";
 import type { Study } from "./arms.js";
+import { type Band, band } from "./band.js";
+import { finalRecord, runPath } from "./finished-run.js";
 import type { StudyPlan } from "./plan.js";
-import { byHistory, byPlace, type PositionLosses } from "./position-means.js";
+import { byHistory, byPlace, type PositionLosses, readPositions } from "./position-losses.js";
 import type { ResolvedArm } from "./resolve.js";
 import { type Estimate, estimate, pairedDifference } from "./statistics.js";
+import { readTiming, type StepTime, stepTime } from "./step-times.js";
 import type { StepTimes } from "./timing.js";
 
 /** A finished run of an arm. */
@@ -20,23 +21,6 @@ export interface RunResult {
   readonly trainLoss: number | null;
   readonly alpha: number | null;
   readonly seconds: number;
-}
-
-/** A value at several steps: its mean over seeds, and the least and largest. */
-export interface Band {
-  readonly x: readonly number[];
-  readonly mean: readonly number[];
-  readonly low: readonly number[];
-  readonly high: readonly number[];
-}
-
-/** The milliseconds of a training step, over the rounds in which all arms were timed. */
-export interface StepTime {
-  readonly median: number;
-  readonly lowerQuartile: number;
-  readonly upperQuartile: number;
-  readonly tokensPerSecond: number;
-  readonly rounds: number;
 }
 
 export interface ArmResult {
@@ -83,49 +67,6 @@ export interface StudyResults {
   } | null;
 }
 
-export const TIMING_FILE = "timing.json";
-/** In a run's folder. */
-export const POSITIONS_FILE = "positions.json";
-
-/** The folder of a run. */
-export function runPath(out: string, arm: string, seed: number): string {
-  return join(out, `${arm}-seed-${seed}`);
-}
-
-/** The last evaluation of a run that has done all its steps; null for one that has not. */
-export function finalRecord(folder: string, steps: number): MetricRecord | null {
-  if (!holdsRun(folder)) return null;
-  const last = readMetrics(runFolder(folder).metrics).findLast(({ split }) => split === "val");
-  return last !== undefined && last.step >= steps ? last : null;
-}
-
-function quantile(sorted: readonly number[], at: number): number {
-  const place = at * (sorted.length - 1);
-  const below = Math.floor(place);
-  const lower = sorted[below]!;
-  const upper = sorted[Math.min(below + 1, sorted.length - 1)]!;
-  return lower + (upper - lower) * (place - below);
-}
-
-function stepTime(times: StepTimes | undefined): StepTime | null {
-  if (times === undefined || times.milliseconds.length === 0) return null;
-  const sorted = [...times.milliseconds].sort((a, b) => a - b);
-  const median = quantile(sorted, 0.5);
-  return {
-    median,
-    lowerQuartile: quantile(sorted, 0.25),
-    upperQuartile: quantile(sorted, 0.75),
-    tokensPerSecond: (1000 * times.tokensPerStep) / median,
-    rounds: sorted.length,
-  };
-}
-
-/** The timing that a study's folder holds, or none. */
-export function readTiming(out: string): readonly StepTimes[] {
-  const path = join(out, TIMING_FILE);
-  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as StepTimes[]) : [];
-}
-
 function metricBand(
   runs: readonly (readonly MetricRecord[])[],
   pick: (record: MetricRecord) => number | null,
@@ -138,33 +79,6 @@ function metricBand(
       }),
     ),
   );
-}
-
-/** The band of curves of the same kind, one for each seed. */
-export function band(curves: readonly (readonly (readonly [x: number, y: number])[])[]): Band {
-  const at = new Map<number, number[]>();
-  for (const [place, value] of curves.flat()) at.set(place, [...(at.get(place) ?? []), value]);
-  const x = [...at.keys()].sort((a, b) => a - b);
-  const values = x.map((step) => at.get(step)!);
-  return {
-    x,
-    mean: values.map((all) => all.reduce((sum, value) => sum + value, 0) / all.length),
-    low: values.map((all) => Math.min(...all)),
-    high: values.map((all) => Math.max(...all)),
-  };
-}
-
-/** What {@link POSITIONS_FILE} holds: the losses, and the step they were taken after. */
-export interface StoredPositions extends PositionLosses {
-  readonly step: number;
-}
-
-/** The losses by position that a run's folder holds, or null where there are none of its last step. */
-export function readPositions(folder: string, step: number): PositionLosses | null {
-  const path = join(folder, POSITIONS_FILE);
-  if (!existsSync(path)) return null;
-  const stored = JSON.parse(readFileSync(path, "utf8")) as StoredPositions;
-  return stored.step === step ? stored : null;
 }
 
 function positionBands(all: readonly PositionLosses[]): ArmResult["positions"] {

@@ -19,7 +19,6 @@ import { resolveArms } from "./resolve.js";
 export async function runProbes(
   pool: WorkerPool,
   plan: StudyPlan,
-  overwrite: boolean,
   emit: (event: StudyEvent) => void,
 ): Promise<{ finished: boolean; results: ProbeResults | null }> {
   const { study, seeds, out, settings } = plan;
@@ -32,7 +31,7 @@ export async function runProbes(
       }),
     ),
   );
-  const open = all.filter(({ path }) => overwrite || readProbe(path, settings.steps!) === null);
+  const open = all.filter(({ path }) => readProbe(path, settings.steps!) === null);
   emit({
     type: "study",
     ...{ out, title: study.title, arms, seeds },

@@ -1,27 +1,24 @@
+import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { WaveGPTError } from "../../lib/errors.js";
 import type { Settings, SettingsInput } from "../config/settings.js";
 import { writeFileAtomic } from "../run/atomic.js";
+import { writing } from "../run/failure.js";
 import { holdsRun, prepareFolder } from "../run/folder.js";
 import { loadTrainingText } from "../training/source.js";
 import type { StudyEvent } from "./events.js";
+import { finalRecord, runPath } from "./finished-run.js";
+import { clearStudy } from "./folder.js";
 import { writeStudyPage } from "./page.js";
 import { planStudy, type StoredStudy, type StudyPlan, type StudySources } from "./plan.js";
 import { WorkerPool } from "./pool.js";
+import { POSITIONS_FILE, readPositions, type StoredPositions } from "./position-losses.js";
 import type { ProbeResults } from "./probe-results.js";
 import { type ResolvedArm, resolveArms } from "./resolve.js";
-import {
-  finalRecord,
-  gatherResults,
-  POSITIONS_FILE,
-  readPositions,
-  runPath,
-  type StoredPositions,
-  type StudyResults,
-  TIMING_FILE,
-} from "./results.js";
+import { gatherResults, type StudyResults } from "./results.js";
 import { runProbes } from "./run-probes.js";
+import { TIMING_FILE } from "./step-times.js";
 import type { StepTimes } from "./timing.js";
 
 export interface StudyOptions extends StudySources {
@@ -119,17 +116,14 @@ async function lookAtPositions(pool: WorkerPool, runs: readonly Run[]): Promise<
 async function trainRun(
   pool: WorkerPool,
   { resolved, seed, folder }: Run,
-  { preset, overwrite }: { readonly preset: string; readonly overwrite: boolean },
+  preset: string,
   emit: (event: StudyEvent) => void,
 ): Promise<boolean> {
   const arm = resolved.arm.id;
-  const given = {
-    settings: { ...resolved.settings, seed },
-    preset,
-    out: folder,
-    resume: !overwrite && holdsRun(folder),
-    overwrite,
-  };
+  const resume = holdsRun(folder);
+  // What a run left that was killed before it had a configuration is no run yet.
+  if (!resume) writing(folder, () => rmSync(folder, { recursive: true, force: true }));
+  const given = { settings: { ...resolved.settings, seed }, preset, out: folder, resume };
   try {
     const result = await pool.run("train", given, (event) =>
       emit({ type: "run", arm, seed, event }),
@@ -157,6 +151,7 @@ export async function runStudy(
   const planned = planStudy(given, options);
   const { study, seeds, preset, out } = planned;
   const plan: StudyPlan = { ...planned, settings: complete(planned.settings, parallel) };
+  if (overwrite) clearStudy(out);
   prepareFolder(out);
   const stored: StoredStudy = {
     ...{ study: study.name, arms: plan.arms.map(({ id }) => id), seeds, preset },
@@ -165,8 +160,8 @@ export async function runStudy(
   writeFileAtomic(join(out, "compare.json"), `${JSON.stringify(stored, null, 2)}\n`);
   using pool = new WorkerPool(parallel, signal);
   const { finished, results } = study.probes
-    ? await runProbes(pool, plan, overwrite, emit)
-    : await runTraining(pool, plan, { overwrite, timingRounds }, emit);
+    ? await runProbes(pool, plan, emit)
+    : await runTraining(pool, plan, timingRounds, emit);
   if (results !== null) {
     writeFileAtomic(join(out, "results.json"), `${JSON.stringify(results, null, 2)}\n`);
     writeStudyPage(join(out, "report.html"), results);
@@ -177,7 +172,7 @@ export async function runStudy(
 async function runTraining(
   pool: WorkerPool,
   plan: StudyPlan,
-  { overwrite, timingRounds }: { readonly overwrite: boolean; readonly timingRounds: number },
+  timingRounds: number,
   emit: (event: StudyEvent) => void,
 ): Promise<{ finished: boolean; results: StudyResults | null }> {
   const { preset, study, seeds, out } = plan;
@@ -189,18 +184,16 @@ async function runTraining(
   const runs = seeds.flatMap((seed) =>
     arms.map((resolved): Run => ({ resolved, seed, folder: runPath(out, resolved.arm.id, seed) })),
   );
-  const open = overwrite
-    ? runs
-    : runs.filter(({ resolved, folder }) => !finalRecord(folder, resolved.settings.steps!));
+  const open = runs.filter(
+    ({ resolved, folder }) => !finalRecord(folder, resolved.settings.steps!),
+  );
   const openArms = new Set(open.map(({ resolved }) => resolved));
   const quick = (await timed(pool, openArms, 1, ESTIMATE_STEPS)) ?? [];
   const seconds = estimateSeconds(open, quick, text.val.length, pool.size);
   const counts = { runs: runs.length, kept: runs.length - open.length };
   emit({ type: "study", out, title: study.title, arms, seeds, ...counts, seconds });
 
-  const done = await Promise.all(
-    open.map((run) => trainRun(pool, run, { preset, overwrite }, emit)),
-  );
+  const done = await Promise.all(open.map((run) => trainRun(pool, run, preset, emit)));
   let finished = done.every(Boolean) && (await lookAtPositions(pool, runs));
   if (finished && timingRounds > 0) {
     const times = await timed(pool, arms, timingRounds, TIMING_STEPS, emit);

@@ -29,8 +29,15 @@ const HANDLERS: { readonly [K in JobKind]: Handler<K> } = {
 
 let controller = new AbortController();
 
+/** A parent that is gone can neither be answered nor go on: what was saved is what it resumes from. */
+function end(): never {
+  process.exit(1);
+}
+
 function send(message: FromWorker): void {
-  process.send?.(message);
+  process.send?.(message, undefined, undefined, (error) => {
+    if (error !== null) end();
+  });
 }
 
 async function work<K extends JobKind>(kind: K, given: Jobs[K]["given"]): Promise<void> {
@@ -51,5 +58,4 @@ process.on("message", (message: ToWorker) => {
 });
 // The parent is told to stop by the terminal as well, and tells its workers.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
-// A parent that is gone can neither be answered nor go on: what was saved is what it resumes from.
-process.on("disconnect", () => process.exit(1));
+process.on("disconnect", end);

@@ -9,7 +9,7 @@ const data = smallTextFile();
 const out = join(temporaryFolder(), "study");
 const ARMS = ["gpt", "gpt-parameters", "gpt-flops", "gpt-long", "causal"];
 const flags = [
-  ...["compare", "--study", "context", "--data", data, ...TINY, "--wavenet-layers", "3"],
+  ...["compare", "--study", "context", "--data", data, ...TINY, "--wavenet-layers", "2"],
   ...["--steps", "60", "--eval-every", "20", "--checkpoint-every", "25", "--dropout", "0.1"],
 ];
 /** Long enough to be met in the middle of a run. */
@@ -108,8 +108,8 @@ describe("wavegpt compare --study", () => {
     const running = start([...three, "--out", folder]);
     await running.until(/^previous, seed 1: done[\s\S]*^causal, seed 1 +step +100 /m);
     running.child.kill("SIGKILL");
-    const { signal } = await running.finished;
-    expect(signal).toBe("SIGKILL");
+    // Its workers end too, before all that could write to its output are gone.
+    expect(await running.finished).toMatchObject({ signal: "SIGKILL", stderr: "" });
     const kept = join(folder, "previous-seed-1/metrics.jsonl");
     const written = statSync(kept).mtimeMs;
     expect(existsSync(join(folder, "results.json"))).toBe(false);
@@ -175,6 +175,10 @@ describe("wavegpt compare --study", () => {
     [["--study", "context", "--seeds", "1,1"], /--seeds: expected different whole numbers/],
     [["--time"], /--time: only a --study takes it/],
     [["--resume", out, "--n-embd", "32"], /another --n-embd \(the run has 16, got 32\)/],
+    [
+      ["--resume", out, "--clip", "1"],
+      /a study cannot go on with another --clip \(it has 0, got 1\)/,
+    ],
     [["--resume", out, "--study", "nanogpt"], /holds the study context/],
     [["--study", "context", "--out", out], /holds a comparison already/],
   ])("refuses %j", async (args, message) => {
@@ -185,6 +189,22 @@ describe("wavegpt compare --study", () => {
 });
 
 describe("wavegpt compare --study nanogpt", () => {
+  it("overwrites all of a study, though it is killed before it has come to a run", async () => {
+    const folder = join(temporaryFolder(), "study");
+    const nanogpt = ["compare", "--study", "nanogpt", "--arms", "nanogpt,gpt", "--data", data];
+    const tiny = [...nanogpt, ...TINY, "--seeds", "1", "--out", folder];
+    expect((await run([...tiny, "--steps", "20"])).status).toBe(0);
+    const running = start([...tiny, "--steps", "20", "--clip", "0.5", "--overwrite"]);
+    await running.until(/^2 runs: about /m);
+    running.child.kill("SIGKILL");
+    await running.finished;
+    const { status, stdout } = await run(["compare", "--resume", folder]);
+    expect(status).toBe(0);
+    expect(stdout).not.toMatch(/finished before/);
+    const config = JSON.parse(readFileSync(join(folder, "gpt-seed-1/config.json"), "utf8"));
+    expect(config.settings.clip).toBe(0.5);
+  });
+
   it("has nanoGPT's own model, and the loss that its README gives", async () => {
     const folder = join(temporaryFolder(), "study");
     const { status, stdout } = await run([

@@ -1,5 +1,6 @@
+import type { Band } from "../../src/study/band.js";
 import type { ProbeResults } from "../../src/study/probe-results.js";
-import type { ArmResult, Band, StudyResults } from "../../src/study/results.js";
+import type { ArmResult, StudyResults } from "../../src/study/results.js";
 import { estimate } from "../../src/study/statistics.js";
 
 const SEEDS = [1, 2, 3];

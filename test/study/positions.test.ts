@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { splitTokens } from "../../src/data/index.js";
 import { loadRun } from "../../src/run/load.js";
-import { byHistory, byPlace } from "../../src/study/position-means.js";
+import { byHistory, byPlace } from "../../src/study/position-losses.js";
 import { lossByPosition, PIECE } from "../../src/study/positions.js";
 import { train } from "../../src/train.js";
 import { evaluate } from "../../src/training/evaluate.js";

@@ -1,3 +1,6 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
 /** Held-out loss by how much text a position has before it. */
 export interface PositionLosses {
   readonly blockSize: number;
@@ -31,4 +34,20 @@ export function byPlace(
 
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** In a run's folder. */
+export const POSITIONS_FILE = "positions.json";
+
+/** What {@link POSITIONS_FILE} holds: the losses, and the step they were taken after. */
+export interface StoredPositions extends PositionLosses {
+  readonly step: number;
+}
+
+/** The losses by position that a run's folder holds, or null where there are none of its last step. */
+export function readPositions(folder: string, step: number): PositionLosses | null {
+  const path = join(folder, POSITIONS_FILE);
+  if (!existsSync(path)) return null;
+  const stored = JSON.parse(readFileSync(path, "utf8")) as StoredPositions;
+  return stored.step === step ? stored : null;
 }
