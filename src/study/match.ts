@@ -12,8 +12,10 @@ export interface Match {
   readonly deviation: number;
 }
 
-/** How near is near enough not to change the width. */
-const TOLERANCE = 0.02;
+/** How near the number of blocks alone must come: models of one width are the fairer comparison. */
+const SAME_WIDTH = 0.05;
+/** How near another width must come to be taken for its shape. */
+const OTHER_WIDTH = 0.02;
 const MOST_LAYERS = 64;
 
 /** Parameters, or operations a token in training. */
@@ -25,23 +27,27 @@ export function sizeOf(config: GPTConfig, matched: Matched): number {
 }
 
 /**
- * The GPT of the size `wanted`: `base` with another number of blocks, where that alone comes within 2 %;
- * else with another width too (a multiple of four channels a head, from half of `base`'s to twice), the
- * one nearest to `base`'s width that comes within 2 %, or else the one of the nearest size.
+ * The GPT of the size `wanted`: `base` with another number of blocks, where that alone comes within 5 %;
+ * else with another width too (a multiple of four channels a head, from half of `base`'s to twice): of
+ * those within 2 % the one nearest to `base` in shape, or else the one of the nearest size.
  */
 export function matchGPT(base: GPTConfig, matched: Matched, wanted: number): Match {
-  const withWidth = (nEmbd: number) => bestDepth({ ...base, nEmbd }, matched, wanted);
-  const same = withWidth(base.nEmbd);
-  if (Math.abs(same.deviation) <= TOLERANCE) return same;
+  const same = bestDepth(base, matched, wanted);
+  if (Math.abs(same.deviation) <= SAME_WIDTH) return same;
   const step = 4 * base.nHeads;
-  const widths: number[] = [];
-  const first = Math.ceil(base.nEmbd / 2 / step) * step;
-  for (let width = first; width <= 2 * base.nEmbd; width += step) widths.push(width);
-  widths.sort((a, b) => Math.abs(a - base.nEmbd) - Math.abs(b - base.nEmbd));
-  const matches = [same, ...widths.map(withWidth)];
-  return (
-    matches.find(({ deviation }) => Math.abs(deviation) <= TOLERANCE) ?? matches.reduce(nearer)
-  );
+  const matches = [same];
+  for (
+    let width = Math.ceil(base.nEmbd / 2 / step) * step;
+    width <= 2 * base.nEmbd;
+    width += step
+  ) {
+    matches.push(bestDepth({ ...base, nEmbd: width }, matched, wanted));
+  }
+  const near = matches.filter(({ deviation }) => Math.abs(deviation) <= OTHER_WIDTH);
+  if (near.length === 0) return matches.reduce(nearer);
+  const change = ({ nLayers, nEmbd }: Match) =>
+    Math.abs(Math.log(nLayers / base.nLayers)) + Math.abs(Math.log(nEmbd / base.nEmbd));
+  return near.reduce((a, b) => (change(b) < change(a) ? b : a));
 }
 
 function nearer(a: Match, b: Match): Match {

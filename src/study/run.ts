@@ -69,10 +69,11 @@ function estimateSeconds(
 ): number {
   let milliseconds = 0;
   for (const { resolved } of runs) {
-    const { steps, evalEvery, batchSize, blockSize } = resolved.settings;
+    const { steps, evalEvery, evalBatches, batchSize, blockSize } = resolved.settings;
+    const batches = evalBatches === 0 ? heldOut / (batchSize * blockSize) : evalBatches;
     const step = times.find(({ id }) => id === resolved.arm.id)?.milliseconds[0] ?? 0;
     const evaluations = 1 + Math.ceil(steps! / evalEvery!);
-    milliseconds += step * (steps! + (evaluations * heldOut) / (batchSize * blockSize) / 3);
+    milliseconds += step * (steps! + (evaluations * batches) / 3);
   }
   return milliseconds / 1000 / parallel;
 }

@@ -14,14 +14,24 @@ describe("a GPT of another model's size", () => {
     }
   });
 
+  it("keeps the width where blocks come within 5 %", () => {
+    const match = matchGPT(base, "parameters", 1_478_849);
+    expect(match).toMatchObject({ nLayers: 7, nEmbd: 128 });
+    expect(match.deviation).toBeCloseTo(1_413_057 / 1_478_849 - 1, 12);
+  });
+
   it.each([
-    ["parameters", 1_478_849],
+    ["parameters", 1_115_000],
     ["parameters", 900_000],
-    ["flops", 9.1e6],
+    ["flops", 5.6e6],
   ] as const)("takes another width where blocks alone do not: %s %d", (matched, wanted) => {
     const match = matchGPT(base, matched, wanted);
     expect(Math.abs(match.deviation)).toBeLessThanOrEqual(0.02);
     expect(match.nEmbd % 16).toBe(0);
+    expect(match.nEmbd).not.toBe(128);
+    // Nearest in shape, not the deep and narrow one.
+    expect(match.nEmbd).toBeGreaterThanOrEqual(96);
+    expect(match.nLayers).toBeLessThanOrEqual(10);
     const { nLayers, nEmbd } = match;
     const size = sizeOf({ ...base, nLayers, nEmbd }, matched as Matched);
     expect(size / wanted - 1).toBeCloseTo(match.deviation, 12);
