@@ -21,6 +21,7 @@ const FIXED: readonly SettingName[] = [
   "unknown",
   "order",
   "batchSize",
+  "weightDecayOf",
   "evalBatches",
   "seed",
 ];
