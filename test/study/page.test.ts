@@ -1,4 +1,8 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { packageRoot } from "../../lib/package-root.js";
+import { STUDIES } from "../../src/study/arms.js";
 import { figures, fillResults } from "../../src/study/markdown.js";
 import { probePage, studyPage } from "../../src/study/page.js";
 import { studyTable, verdictSentence } from "../../src/study/table.js";
@@ -99,6 +103,21 @@ describe("docs/results.md's markers", () => {
     expect(filled.startsWith("before\n")).toBe(true);
     expect(filled.endsWith("\nafter")).toBe(true);
     expect(fillResults(filled, [madeUpStudy(), madeUpProbes()])).toBe(filled);
+  });
+
+  it("in the page itself all have a study and a part, and its figures are those that are made", () => {
+    const path = join(packageRoot(), "docs", "results.md");
+    const own = readFileSync(path, "utf8");
+    const all = [madeUpStudy(), { ...madeUpStudy(), study: "nanogpt" }, madeUpProbes()];
+    const filled = fillResults(own, all);
+    const marked = [...filled.matchAll(/<!-- results: (\S+) (\S+) -->\n(?!<!-- end -->)/g)];
+    expect(marked).toHaveLength([...own.matchAll(/<!-- results: /g)].length);
+    expect(new Set(marked.map(([, study]) => study))).toEqual(
+      new Set(STUDIES.map(({ name }) => name)),
+    );
+    const shown = [...own.matchAll(/\]\(figures\/([^)]+)\)/g)].map(([, name]) => name!);
+    const made = all.flatMap((results) => [...figures(results).keys()]);
+    for (const name of shown) expect(made).toContain(name);
   });
 
   it("with an unknown part are an error", () => {
