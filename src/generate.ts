@@ -1,5 +1,6 @@
-import { torch } from "../lib/index.js";
+import { type Tensor, torch } from "../lib/index.js";
 import { Random } from "./data/random.js";
+import type { History } from "./model/history.js";
 import type { LanguageModel } from "./model/index.js";
 import { checkSampling, type SamplingOptions, sampleToken } from "./sampling.js";
 import type { Tokenizer } from "./tokenizer/index.js";
@@ -25,33 +26,86 @@ function opening(tokenizer: Tokenizer): ArrayLike<number> {
   }
 }
 
-/** The logits that follow `ids`, as numbers, of the first `vocabSize` tokens. */
-function nextLogits(
-  model: LanguageModel,
-  ids: readonly number[],
-  vocabSize: number | undefined,
-): ArrayLike<number> {
-  using _ = torch.scope();
-  const device = model.parameters()[0]!.device;
-  const { blockSize } = model.config;
-  const row = (tokens: readonly number[]) =>
-    torch.tensor([[...tokens]], { dtype: "int64", device });
-  // The window, and as many tokens before it: what the WaveNet reads.
-  const start = Math.max(0, ids.length - blockSize);
-  const before = ids.slice(Math.max(0, start - blockSize), start);
-  const { logits } = torch.noGrad(() =>
-    model.forward(row(ids.slice(start)), {
-      previous: before.length > 0 ? row(before) : null,
-      lastOnly: true,
-    }),
-  );
-  const all = logits.reshape([-1]).to("float32").cpu().toTypedArray() as Float32Array;
-  return all.subarray(0, vocabSize);
+/** A text as a model reads it to predict its next token: a window of it, and what is known of the text before. */
+class Reading {
+  readonly #ids: number[] = [];
+  /** Where the window begins. */
+  #start = 0;
+  /** What a model that carries its history kept of the text before the window; its own. */
+  #history: History | null = null;
+  readonly #device: string;
+
+  constructor(
+    private readonly model: LanguageModel,
+    ids: ArrayLike<number>,
+    /** Tokens that may follow; default: all of the model's. */
+    private readonly vocabSize: number | undefined,
+  ) {
+    this.#device = model.parameters()[0]!.device;
+    this.append(...Array.from(ids));
+  }
+
+  append(...ids: readonly number[]): void {
+    for (const id of ids) this.#ids.push(id);
+    const { blockSize } = this.model.config;
+    const start = Math.max(0, this.#ids.length - blockSize);
+    while (this.#start < start) {
+      const end = Math.min(start, this.#start + blockSize);
+      this.#leave(this.#ids.slice(this.#start, end));
+      this.#start = end;
+    }
+  }
+
+  /** The logits of the next token, as numbers. */
+  nextLogits(): ArrayLike<number> {
+    using _ = torch.scope();
+    // The window, and as many tokens before it: what the WaveNet of the mode "previous" reads.
+    const start = this.#start;
+    const before = this.#ids.slice(Math.max(0, start - this.model.config.blockSize), start);
+    const { logits } = this.#evaluated(() =>
+      this.model.forward(this.#row(this.#ids.slice(start)), {
+        previous: before.length > 0 ? this.#row(before) : null,
+        history: this.#history,
+        lastOnly: true,
+      }),
+    );
+    const all = logits.reshape([-1]).to("float32").cpu().toTypedArray() as Float32Array;
+    return all.subarray(0, this.vocabSize);
+  }
+
+  [Symbol.dispose](): void {
+    for (const layer of this.#history ?? []) layer.dispose();
+    this.#history = null;
+  }
+
+  /** Takes tokens that the window leaves behind into the history. */
+  #leave(tokens: readonly number[]): void {
+    using _ = torch.scope();
+    const history = this.#evaluated(() => this.model.readHistory(this.#row(tokens), this.#history));
+    this[Symbol.dispose]();
+    this.#history = history?.map((layer) => torch.keep(layer)) ?? null;
+  }
+
+  /** Without dropout and gradients. */
+  #evaluated<T>(run: () => T): T {
+    const { model } = this;
+    const wasTraining = model.training;
+    model.eval();
+    try {
+      return torch.noGrad(run);
+    } finally {
+      model.train(wasTraining);
+    }
+  }
+
+  #row(tokens: readonly number[]): Tensor {
+    return torch.tensor([[...tokens]], { dtype: "int64", device: this.#device });
+  }
 }
 
 /**
- * Continues a sequence of tokens, one at a time, each drawn given all before it (the window and the
- * context before the window). Dropout is off meanwhile; libtorch's random stream is left alone.
+ * Continues a sequence of tokens, one at a time, each drawn given all before it (the window, and what the
+ * model's WaveNet knows of the text before the window). Dropout is off meanwhile; libtorch's random stream is left alone.
  * @throws WaveGPTError ERR_WAVEGPT_ARGUMENT for an option out of its range
  */
 export function* generateTokens(
@@ -61,18 +115,10 @@ export function* generateTokens(
 ): Generator<number> {
   checkSampling(options);
   const random = new Random(options.seed ?? 1337);
-  const ids = Array.from(prompt);
-  const wasTraining = model.training;
+  using reading = new Reading(model, prompt, options.vocabSize);
   for (let i = 0; i < (options.tokens ?? 500); i++) {
-    model.eval();
-    let logits: ArrayLike<number>;
-    try {
-      logits = nextLogits(model, ids, options.vocabSize);
-    } finally {
-      model.train(wasTraining);
-    }
-    const id = sampleToken(logits, random.uint32() / 2 ** 32, options);
-    ids.push(id);
+    const id = sampleToken(reading.nextLogits(), random.uint32() / 2 ** 32, options);
+    reading.append(id);
     yield id;
   }
 }

@@ -1,10 +1,11 @@
 import { torch } from "../lib/index.js";
 import type { SettingsInput } from "./config/settings.js";
-import { DataLoader, EvaluationLoader } from "./data/index.js";
+import { DataLoader } from "./data/index.js";
 import { writeReport } from "./report/index.js";
 import { saveCheckpoint, withWayOn } from "./run/checkpoints.js";
 import { prepareRunFolder } from "./run/folder.js";
 import { CapturedStep, checkCudaGraph } from "./training/captured-step.js";
+import { CarriedHistory } from "./training/carried-history.js";
 import { chooseDevice } from "./training/device.js";
 import { evaluate } from "./training/evaluate.js";
 import type { TrainEvent, TrainResult } from "./training/events.js";
@@ -20,6 +21,8 @@ import {
   buildModel,
   buildOptimizer,
   describeRun,
+  drawOrder,
+  heldOutBatches,
   modelVocabulary,
   restoreLatest,
   startEvent,
@@ -92,16 +95,9 @@ export async function train(
   const prompt = samplePrompt(tokenizer, settings);
   const { batchSize, blockSize, seed } = settings;
   const documentStart = settings.previous === "document" ? text.documentStart : null;
+  const order = drawOrder(settings);
   const loader = new DataLoader({
-    ...{ tokens: text.train, batchSize, blockSize, seed, device, documentStart },
-  });
-  const heldOut = new EvaluationLoader({
-    tokens: text.val,
-    documentStart,
-    batchSize,
-    blockSize,
-    maxBlocks: settings.evalBatches === 0 ? null : settings.evalBatches * batchSize,
-    device,
+    ...{ tokens: text.train, batchSize, blockSize, seed, order, device, documentStart },
   });
   const plan = planRun(settings, loader.stepsPerEpoch);
   const tokensPerStep = batchSize * blockSize;
@@ -110,7 +106,9 @@ export async function train(
   torch.manualSeed(seed);
   using model = buildModel(settings, modelVocabulary(settings, tokenizer), device);
   using optimizer = buildOptimizer(settings, model, device);
-  const trained = { model, optimizer, loader, device };
+  using history = new CarriedHistory(model);
+  const trained = { model, optimizer, loader, history, device };
+  const heldOut = heldOutBatches(settings, { tokens: text.val, documentStart }, model, device);
 
   // Everything is in order: begin to write, or go back to where the run was interrupted
   using _lock = prepareRunFolder(folder, existing);
@@ -122,7 +120,7 @@ export async function train(
     ...{ path: folder.metrics, model, device, plan, tokensPerStep, progress, lr },
     meter: restored?.meter ?? null,
   });
-  const stepOptions = { ...settings, precision };
+  const stepOptions = { ...settings, precision, history };
   using captured = settings.cudaGraph
     ? new CapturedStep(model, optimizer, batchSize, stepOptions)
     : null;

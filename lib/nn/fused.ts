@@ -24,6 +24,7 @@ const addDropoutLayerNormOperator = nativeOperator("wavegpt::add_dropout_layer_n
 const linearCrossEntropyOperator = nativeOperator("wavegpt::linear_cross_entropy");
 const embeddingOperator = nativeOperator("wavegpt::token_position_embedding");
 const waveLayerOperator = nativeOperator("wavegpt::wave_layer");
+const gatedTanhOperator = nativeOperator("wavegpt::gated_tanh");
 const mixOperator = nativeOperator("wavegpt::mix");
 
 const one = (handle: unknown) => new Tensor(handle as Handle);
@@ -194,6 +195,15 @@ export function waveLayer(
       norm.eps,
     ),
   );
+}
+
+/**
+ * tanh of the first half of the channels, times the sigmoid of the second, which gates it (van den Oord et al., 2016).
+ *
+ * @param x - (..., 2 C) @returns (..., C)
+ */
+export function gatedTanh(x: Tensor): Tensor {
+  return one(gatedTanhOperator(x.handle));
 }
 
 /**

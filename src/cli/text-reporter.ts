@@ -122,6 +122,10 @@ export class TextReporter {
       `${text.title}: ${formatCount(text.characters)} characters, ${vocabulary}; ${formatCount(tokens.train)} to train on, ${formatCount(tokens.val)} held out`,
       `${formatCount(plan.steps)} steps (${Number(epochs.toFixed(2))} epochs of ${formatCount(plan.stepsPerEpoch)}), written to ${shownPath(event.out)}`,
     ];
+    if (event.receptiveField !== null) {
+      const field = formatCount(event.receptiveField);
+      lines.push(`The WaveNet's output at a position depends on the last ${field} tokens`);
+    }
     if (event.resumed) lines.push(`Going on from step ${formatCount(event.step)}`);
     return `${lines.join("\n")}\n`;
   }

@@ -9,6 +9,8 @@ import { UsageError } from "./usage-error.js";
 export interface SettingSources {
   /** A preset's name; default: the file's, or `shakespeare`. */
   readonly preset?: string | undefined;
+  /** What a command sets otherwise than the preset. */
+  readonly defaults?: SettingsInput | undefined;
   /** Path of a TOML or JSON file. */
   readonly config?: string | undefined;
   /** Settings given one by one (flags). */
@@ -33,6 +35,13 @@ function sentence(issue: z.core.$ZodIssue, input: unknown): string {
   return `${name} (${flagOf(name)}): ${expectation(issue)}, got ${value}.`;
 }
 
+/** Settings that only one form of WaveNet has. */
+const OF_FORM = {
+  wavenetReshapeFactor: "previous",
+  wavenetHistory: "causal",
+  wavenetAlpha: "causal",
+} as const satisfies Partial<Record<keyof Settings, Settings["wavenet"]>>;
+
 const WARMING_UP: readonly Settings["schedule"][] = [
   "linear-warmup",
   "cosine",
@@ -45,6 +54,14 @@ function checkTogether(settings: Settings): void {
     problems.push(
       `nHeads (--n-heads): expected a divisor of the width ${settings.nEmbd}, got ${settings.nHeads}.`,
     );
+  }
+  for (const [name, form] of Object.entries(OF_FORM)) {
+    const value = settings[name as keyof typeof OF_FORM];
+    if (value !== undefined && settings.wavenet !== form) {
+      problems.push(
+        `${name} (${flagOf(name)}): only a WaveNet of the form ${form} has it; expected none with --wavenet ${settings.wavenet}, got ${JSON.stringify(value)}.`,
+      );
+    }
   }
   if (settings.batchSize % settings.accumulate !== 0) {
     problems.push(
@@ -70,6 +87,18 @@ function checkTogether(settings: Settings): void {
     problems.push(
       `minLearningRate (--min-learning-rate): expected at most the learning rate ${settings.learningRate}, got ${settings.minLearningRate}.`,
     );
+  }
+  if (settings.model === "wavegpt" && settings.wavenet === "causal") {
+    if (settings.cudaGraph) {
+      problems.push(
+        "cudaGraph (--cuda-graph): expected a model that carries nothing from step to step, got --wavenet causal.",
+      );
+    }
+    if (settings.previous === "document") {
+      problems.push(
+        "previous (--previous): the causal form reads the text as one document; expected text, got document.",
+      );
+    }
   }
   if (settings.cudaGraph && settings.device !== "auto" && settings.device !== "cuda") {
     problems.push(
@@ -98,7 +127,7 @@ export function checkSettings(input: Readonly<Record<string, unknown>>): Setting
 }
 
 /**
- * The settings of a run: preset, then file, then single settings.
+ * The settings of a run: preset, then a command's own, then file, then single settings.
  * @throws UsageError on an unknown preset, key or value.
  */
 export function resolveSettings(sources: SettingSources = {}): ResolvedSettings {
@@ -106,7 +135,11 @@ export function resolveSettings(sources: SettingSources = {}): ResolvedSettings 
     ? readConfigFile(sources.config)
     : { preset: undefined, settings: {} };
   const preset = sources.preset ?? file.preset ?? DEFAULT_PRESET;
-  const merged: Record<string, unknown> = { ...presetNamed(preset), ...file.settings };
+  const merged: Record<string, unknown> = {
+    ...presetNamed(preset),
+    ...sources.defaults,
+    ...file.settings,
+  };
   for (const [name, value] of Object.entries(sources.settings ?? {})) {
     if (value !== undefined) merged[name] = value;
   }

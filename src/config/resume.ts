@@ -11,6 +11,8 @@ const FIXED: readonly SettingName[] = [
   "wavenet",
   "wavenetLayers",
   "wavenetReshapeFactor",
+  "wavenetHistory",
+  "wavenetAlpha",
   "block",
   "nEmbd",
   "nHeads",
@@ -22,7 +24,9 @@ const FIXED: readonly SettingName[] = [
   "vocabSize",
   "padVocabulary",
   "previous",
+  "order",
   "batchSize",
+  "weightDecayOf",
   "evalBatches",
   "seed",
 ];

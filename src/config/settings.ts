@@ -1,5 +1,13 @@
 import * as z from "zod";
-import { BLOCK_FORMS, DEFAULT_BLOCK, KERNELS, WAVENET_MODES } from "../model/config.js";
+import {
+  BLOCK_FORMS,
+  DEFAULT_BLOCK,
+  DEFAULT_CAUSAL_LAYERS,
+  KERNELS,
+  WAVENET_ALPHAS,
+  WAVENET_HISTORIES,
+  WAVENET_MODES,
+} from "../model/config.js";
 
 /** The headings under which `--help` lists the settings. */
 export type SettingGroup = "Model" | "Data" | "Training" | "Learning rate" | "Reports" | "Machine";
@@ -39,24 +47,36 @@ const span = () =>
 export const settingsSchema = z.strictObject({
   // Model
   model: describe(
-    z.enum(["wavegpt", "gpt"]).default("wavegpt"),
+    z.enum(["wavegpt", "gpt", "nanogpt"]).default("wavegpt"),
     "Model",
-    "Which model to train: WaveGPT, or the same GPT without its WaveNet",
+    "Which model to train: WaveGPT, the same GPT without its WaveNet, or nanoGPT's",
   ),
   wavenet: describe(
     z.enum(WAVENET_MODES).default("previous"),
     "Model",
-    "What WaveGPT's WaveNet reads: the tokens before the block",
+    "What WaveGPT's WaveNet reads: the tokens before the block, or all of the text up to each token",
   ),
   wavenetLayers: describe(count().optional(), "Model", "Layers of the WaveNet", {
     value: "N",
-    derived: "as many as the block needs, at most 3",
+    derived: `causal: ${DEFAULT_CAUSAL_LAYERS}; previous: as many as the block needs, at most 3`,
   }),
   wavenetReshapeFactor: describe(
-    count().default(4),
+    count().optional(),
     "Model",
-    "How many neighbouring positions each layer of the WaveNet folds into one",
-    { value: "N" },
+    "previous: how many neighbouring positions each layer of the WaveNet folds into one",
+    { value: "N", derived: "4" },
+  ),
+  wavenetHistory: describe(
+    z.enum(WAVENET_HISTORIES).optional(),
+    "Model",
+    "causal: what a row knows of the text before its block: its own history, another row's, or none",
+    { derived: "carried" },
+  ),
+  wavenetAlpha: describe(
+    z.enum(WAVENET_ALPHAS).optional(),
+    "Model",
+    "causal: whether alpha is learned, or stays at one, where the decoder speaks alone",
+    { derived: "learned" },
   ),
   block: describe(
     z.enum(BLOCK_FORMS).default(DEFAULT_BLOCK),
@@ -123,6 +143,12 @@ export const settingsSchema = z.strictObject({
     "Data",
     "What stands before a block: the text before it, or only its own document, then padding",
   ),
+  order: describe(
+    z.enum(["shuffled", "running", "random"]).optional(),
+    "Data",
+    "Whether a batch's rows are the blocks of passes over the text in random order, run on through it from step to step, or begin anywhere",
+    { derived: "running with --wavenet causal, else shuffled" },
+  ),
   batchSize: describe(count().default(32), "Data", "Sequences an optimizer step learns from", {
     value: "N",
   }),
@@ -153,6 +179,11 @@ export const settingsSchema = z.strictObject({
   weightDecay: describe(z.number().min(0).default(0.01), "Training", "AdamW's weight decay", {
     value: "X",
   }),
+  weightDecayOf: describe(
+    z.enum(["all", "matrices"]).default("all"),
+    "Training",
+    "What decays: all weights, or only matrices, not biases and the weights of norms",
+  ),
   beta1: describe(
     z.number().min(0).lt(1).default(0.9),
     "Training",

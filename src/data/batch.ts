@@ -16,8 +16,15 @@ export interface Batch {
   /** The token after each of `x`, or -100 where this batch does not count it: (B, T), int64. */
   readonly y: Tensor;
   readonly rows: number;
+  /**
+   * Whether a row begins with the token after the last of the same row of the batch before, so that what was kept of
+   * the text until there holds for it too. Null, or left out, where no row does.
+   */
+  readonly continues?: readonly boolean[] | null;
   /** How many targets are counted: the weight of this batch's mean loss in a mean over batches. */
   readonly targets: number;
+  /** How many of them each row has; left out where all have the same number. */
+  readonly rowTargets?: readonly number[];
 }
 
 // int64 is written as two 32-bit words, which is several times faster than through BigInt.
@@ -50,18 +57,21 @@ export class BatchWriter {
     this.#mask = new Uint8Array(batchSize * blockSize);
   }
 
-  /** @param blocks - at most `batchSize` */
-  write(blocks: readonly Block[]): Batch {
+  /**
+   * @param blocks - at most `batchSize`
+   * @param continues - see {@link Batch.continues}
+   */
+  write(blocks: readonly Block[], continues: readonly boolean[] | null = null): Batch {
     const { blockSize, device } = this.options;
     const rows = blocks.length;
     const size = rows * blockSize;
-    let targets = 0;
     let wholePrevious = true;
     blocks.forEach((block, row) => {
       const missing = this.#writeRow(block, row * blockSize, size);
-      targets += block.to - block.from;
       wholePrevious &&= missing === 0;
     });
+    const rowTargets = blocks.map(({ from, to }) => to - from);
+    const targets = rowTargets.reduce((sum, count) => sum + count, 0);
     const [previous, x, y] = this.#tensors(rows, size);
     let previousMask: Tensor | null = null;
     if (!wholePrevious) {
@@ -70,7 +80,7 @@ export class BatchWriter {
       });
       previousMask = device === "cpu" ? mask : mask.to(device);
     }
-    return { x, previous, previousMask, y, rows, targets };
+    return { x, previous, previousMask, y, rows, continues, targets, rowTargets };
   }
 
   /** The three parts: one copy to a GPU, or three on the CPU, where taking one apart would cost more than all of them. */
@@ -91,7 +101,8 @@ export class BatchWriter {
     const { tokens, blockSize } = this.options;
     const words = this.#words;
     const begin = Math.max(0, start - blockSize);
-    const row = tokens.view(begin, start + blockSize + 1);
+    // The last block of rows that run on may reach beyond the text.
+    const row = tokens.view(begin, Math.min(start + blockSize + 1, tokens.length));
     const before = start - begin;
     const missing = blockSize - before + this.#otherDocuments(row, before);
     this.#mask.fill(0, at, at + missing).fill(1, at + missing, at + blockSize);
@@ -100,7 +111,7 @@ export class BatchWriter {
       words[previous + LOW] = i < missing ? 0 : row[before - blockSize + i]!;
       words[previous + HIGH] = 0;
       const x = previous + 2 * size;
-      words[x + LOW] = row[before + i]!;
+      words[x + LOW] = row[before + i] ?? 0;
       words[x + HIGH] = 0;
       const y = x + 2 * size;
       const counted = start + i >= from && start + i < to;

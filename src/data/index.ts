@@ -5,8 +5,10 @@ export {
   DataLoader,
   type DataLoaderOptions,
   type DataLoaderState,
+  DRAW_ORDERS,
   type DrawOrder,
 } from "./loader.js";
+export { RunningEvaluationLoader, type RunningEvaluationOptions } from "./running.js";
 export { type Split, splitTokens } from "./split.js";
 export { openTokenData, type TokenData } from "./token-data.js";
 export { JoinedTokens, type TokenSequence } from "./token-sequence.js";

@@ -4,10 +4,13 @@ import { type Batch, BatchWriter } from "./batch.js";
 import { type Block, BlockLayout } from "./blocks.js";
 import { type RandomOrder, randomOrder } from "./order.js";
 import { Random, type RandomState } from "./random.js";
+import { RunningRows } from "./running.js";
 import { asSequence, type TokenSequence } from "./token-sequence.js";
 
 /** How a {@link DataLoader} goes through a text. */
-export type DrawOrder = "shuffled" | "random";
+export type DrawOrder = "shuffled" | "running" | "random";
+
+export const DRAW_ORDERS: readonly DrawOrder[] = ["shuffled", "running", "random"];
 
 export interface DataLoaderOptions {
   /** The text's tokens, of the part to be drawn from only. Kept, not copied. */
@@ -20,8 +23,9 @@ export interface DataLoaderOptions {
   readonly seed?: number;
   /**
    * `"shuffled"` (the default): passes over the text, each of which counts every target exactly once,
-   * in blocks whose boundaries move from pass to pass, in random order. `"random"`: every row starts
-   * anywhere in the text with equal probability.
+   * in blocks whose boundaries move from pass to pass, in random order. `"running"`: the same blocks,
+   * but each row of the batches runs on through a part of the text of its own, block by block.
+   * `"random"`: every row starts anywhere in the text with equal probability.
    */
   readonly order?: DrawOrder;
   /** Where the batches are put; default `"cpu"`. */
@@ -49,10 +53,23 @@ export interface DataLoaderState {
   readonly blockSize: number;
   /** Batches drawn. */
   readonly step: number;
-  /** Blocks of the current pass already drawn. */
+  /** Blocks of the current pass already drawn; batches of it with `"running"`. */
   readonly drawn: number;
-  /** The generator before the current pass was laid out (`"shuffled"`), or as it is (`"random"`). */
+  /** The generator before the current pass was laid out, or as it is (`"random"`). */
   readonly random: RandomState;
+}
+
+/** How a pass goes through the text. */
+interface Pass {
+  readonly phase: number;
+  /** The generator before the pass was laid out. */
+  readonly random: RandomState;
+  /** Draws in it: blocks, or batches where rows run on. */
+  readonly length: number;
+  /** Blocks by their places in the text (`"shuffled"`). */
+  readonly order: RandomOrder | null;
+  /** The rows' runs (`"running"`). */
+  readonly rows: RunningRows | null;
 }
 
 /**
@@ -78,7 +95,7 @@ export class DataLoader {
   readonly #world: number;
   #step = 0;
   /** The current pass; laid out when its first block is drawn. */
-  #pass: { phase: number; order: RandomOrder; random: RandomState } | null = null;
+  #pass: Pass | null = null;
   #drawn = 0;
 
   /** @throws WaveGPTError ERR_WAVEGPT_DATA for a text too short for one block, or an option out of range */
@@ -100,10 +117,10 @@ export class DataLoader {
         `the seed must be a whole number from 0 to 2**53 - 1, got ${seed}`,
       );
     }
-    if (order !== "shuffled" && order !== "random") {
+    if (!DRAW_ORDERS.includes(order)) {
       throw new WaveGPTError(
         "ERR_WAVEGPT_DATA",
-        `the order must be "shuffled" or "random", got ${JSON.stringify(order)}`,
+        `the order must be one of ${DRAW_ORDERS.map((name) => `"${name}"`).join(", ")}, got ${JSON.stringify(order)}`,
       );
     }
     this.batchSize = batchSize;
@@ -129,19 +146,13 @@ export class DataLoader {
 
   /** The next batch; its tensors belong to the innermost open scope. */
   next(): Batch {
-    return this.#writer.write(this.nextBlocks());
+    const { blocks, continues } = this.#draw();
+    return this.#writer.write(blocks, continues);
   }
 
   /** Which blocks {@link next} would make a batch of; counts as drawing it. */
   nextBlocks(): Block[] {
-    const blocks: Block[] = [];
-    const first = this.#rank * this.batchSize;
-    for (let row = 0; row < this.#world * this.batchSize; row++) {
-      const block = this.order === "shuffled" ? this.#nextOfPass() : this.#anywhere();
-      if (row >= first && row < first + this.batchSize) blocks.push(block);
-    }
-    this.#step++;
-    return blocks;
+    return [...this.#draw().blocks];
   }
 
   state(): DataLoaderState {
@@ -193,10 +204,10 @@ export class DataLoader {
     this.#drawn = 0;
     if (state.drawn > 0) {
       const pass = this.#layOut();
-      if (state.drawn > pass.order.length) {
+      if (state.drawn > pass.length) {
         throw new WaveGPTError(
           "ERR_WAVEGPT_DATA",
-          `this loader's state is damaged: "drawn" is ${state.drawn} of a pass of ${pass.order.length} blocks`,
+          `this loader's state is damaged: "drawn" is ${state.drawn} of a pass of ${pass.length} ${pass.rows === null ? "blocks" : "batches"}`,
         );
       }
       this.#pass = pass;
@@ -204,19 +215,48 @@ export class DataLoader {
     }
   }
 
+  #draw(): { blocks: readonly Block[]; continues: readonly boolean[] | null } {
+    this.#step++;
+    const first = this.#rank * this.batchSize;
+    const end = first + this.batchSize;
+    if (this.order === "running") {
+      const { blocks, continues } = this.#currentPass().rows!.batch(this.#drawn++);
+      return {
+        blocks: blocks.slice(first, end),
+        continues: this.#drawn === 1 ? null : continues.slice(first, end),
+      };
+    }
+    const blocks: Block[] = [];
+    for (let row = 0; row < this.#world * this.batchSize; row++) {
+      const block = this.order === "shuffled" ? this.#nextOfPass() : this.#anywhere();
+      if (row >= first && row < end) blocks.push(block);
+    }
+    return { blocks, continues: null };
+  }
+
   #nextOfPass(): Block {
-    if (this.#pass === null || this.#drawn === this.#pass.order.length) {
+    const { order, phase } = this.#currentPass();
+    return this.#layout.block(order!.at(this.#drawn++), phase);
+  }
+
+  /** The pass in which there is still something to draw. */
+  #currentPass(): Pass {
+    if (this.#pass === null || this.#drawn === this.#pass.length) {
       this.#pass = this.#layOut();
       this.#drawn = 0;
     }
-    const { order, phase } = this.#pass;
-    return this.#layout.block(order.at(this.#drawn++), phase);
+    return this.#pass;
   }
 
-  #layOut(): { phase: number; order: RandomOrder; random: RandomState } {
+  #layOut(): Pass {
     const random = this.#random.state();
     const phase = this.#random.below(this.blockSize);
-    return { phase, order: randomOrder(this.#layout.count(phase), this.#random), random };
+    if (this.order === "running") {
+      const rows = new RunningRows(this.#layout, this.#world * this.batchSize, phase);
+      return { phase, random, length: rows.batches, order: null, rows };
+    }
+    const order = randomOrder(this.#layout.count(phase), this.#random);
+    return { phase, random, length: order.length, order, rows: null };
   }
 
   #anywhere(): Block {

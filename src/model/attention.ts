@@ -19,7 +19,7 @@ export class CausalSelfAttention extends nn.MultiheadAttention {
       dropout,
       kernels,
     }: Pick<GPTConfig, "nEmbd" | "nHeads" | "dropout" | "kernels">,
-    factory: nn.FactoryOptions,
+    factory: nn.LinearOptions,
   ) {
     super(nEmbd, nHeads, { dropout, batchFirst: true, ...factory });
     this.#kernels = kernels;

@@ -24,21 +24,67 @@ export type Kernels = "fused" | "composed";
 export const KERNELS: readonly Kernels[] = ["fused", "composed"];
 
 /**
- * What the WaveNet reads. `"previous"`: the tokens before the block. `"leaky-reference"`: the block
- * itself, as the reference's code does, so that every position sees the tokens it must predict; it is
- * here only to show that the leak test finds a leak.
+ * What the WaveNet reads. `"previous"`: the tokens before the block, as one summary. `"causal"`: the text up to each
+ * position, whose part before the block it carries along as its history. `"leaky-reference"`: the block itself, as
+ * the reference's code does, so that every position sees the tokens it must predict; it is here only to show that the
+ * leak test finds a leak.
  */
-export type WaveNetMode = "previous" | "leaky-reference";
+export type WaveNetMode = "previous" | "causal" | "leaky-reference";
 
 /** The modes a user may choose. */
-export const WAVENET_MODES = ["previous"] as const;
+export const WAVENET_MODES = ["previous", "causal"] as const;
 
-export interface WaveNetConfig {
-  readonly mode: WaveNetMode;
+/**
+ * What a causal WaveNet takes for a row's history at the start of a block. `"carried"`: its own. `"shuffled"`: that of
+ * the batch's next row (a row alone has none), and `"zeroed"`: none, which are here to show what the history is worth.
+ */
+export type WaveNetHistory = "carried" | "shuffled" | "zeroed";
+
+export const WAVENET_HISTORIES: readonly WaveNetHistory[] = ["carried", "shuffled", "zeroed"];
+
+/** Whether a causal WaveGPT learns its alpha, or keeps it at 1, where its decoder speaks alone. */
+export type WaveNetAlpha = "learned" | "one";
+
+export const WAVENET_ALPHAS: readonly WaveNetAlpha[] = ["learned", "one"];
+
+/** A WaveNet that merges what it reads into one position. */
+export interface MergingWaveNetConfig {
+  readonly mode: "previous" | "leaky-reference";
   /** Layers, each of which merges `reshapeFactor` neighbouring positions into one. */
   readonly layers: number;
   readonly reshapeFactor: number;
 }
+
+/** A WaveNet of gated causal convolutions. */
+export interface CausalWaveNetConfig {
+  readonly mode: "causal";
+  /** Layers, each of which looks back twice as far as the one before. */
+  readonly layers: number;
+  readonly history: WaveNetHistory;
+  readonly alpha: WaveNetAlpha;
+}
+
+export type WaveNetConfig = MergingWaveNetConfig | CausalWaveNetConfig;
+
+/** A {@link WaveNetConfig} of any mode, all of it left to its default where it is left out. */
+export interface WaveNetOptions {
+  /** Default `"previous"`. */
+  readonly mode?: WaveNetMode | undefined;
+  /** Default: {@link DEFAULT_CAUSAL_LAYERS} for `"causal"`, else {@link defaultWaveNetLayers}. */
+  readonly layers?: number | undefined;
+  /** Not for `"causal"`. Default 4. */
+  readonly reshapeFactor?: number | undefined;
+  /** For `"causal"` only. Default `"carried"`. */
+  readonly history?: WaveNetHistory | undefined;
+  /** For `"causal"` only. Default `"learned"`. */
+  readonly alpha?: WaveNetAlpha | undefined;
+}
+
+/** The layers of a causal WaveNet where none are chosen: dilations 1 to 128. */
+export const DEFAULT_CAUSAL_LAYERS = 8;
+
+/** So that the largest dilation stays far below any text's length. */
+const MOST_CAUSAL_LAYERS = 20;
 
 export interface GPTConfig {
   /** Tokens in the vocabulary (V). */
@@ -60,7 +106,6 @@ export interface GPTConfig {
 }
 
 export interface WaveGPTConfig extends GPTConfig {
-  /** Default: mode `"previous"`, reshape factor 4, and {@link defaultWaveNetLayers}. */
   readonly wavenet: WaveNetConfig;
 }
 
@@ -71,7 +116,7 @@ export type GPTOptions = Pick<GPTConfig, "vocabSize"> & Optional<Omit<GPTConfig,
 
 /** A {@link WaveGPTConfig} in which all but the vocabulary's size may be left to its default. */
 export type WaveGPTOptions = GPTOptions & {
-  readonly wavenet?: Optional<WaveNetConfig> | undefined;
+  readonly wavenet?: WaveNetOptions | undefined;
 };
 
 const GPT_FIELDS = [
@@ -123,12 +168,8 @@ export function resolveGPTConfig(options: GPTOptions): GPTConfig {
   if (typeof dropout !== "number" || !(dropout >= 0 && dropout < 1)) {
     throw invalid("dropout", "must be a number from 0 to below 1", show(dropout));
   }
-  if (!BLOCK_FORMS.includes(block)) {
-    throw invalid("block", `must be one of ${BLOCK_FORMS.map(show).join(", ")}`, show(block));
-  }
-  if (!KERNELS.includes(kernels)) {
-    throw invalid("kernels", `must be one of ${KERNELS.map(show).join(", ")}`, show(kernels));
-  }
+  requireChoice("block", block, BLOCK_FORMS);
+  requireChoice("kernels", kernels, KERNELS);
   return config;
 }
 
@@ -144,16 +185,17 @@ export function resolveWaveGPTConfig(options: WaveGPTOptions): WaveGPTConfig {
   return { ...config, wavenet: resolveWaveNetConfig(wavenet, config.blockSize) };
 }
 
-function resolveWaveNetConfig(options: Optional<WaveNetConfig>, blockSize: number): WaveNetConfig {
+function resolveWaveNetConfig(options: WaveNetOptions, blockSize: number): WaveNetConfig {
   if (typeof options !== "object" || options === null) {
-    throw invalid("wavenet", "must be an object of mode, layers and reshapeFactor", show(options));
+    throw invalid("wavenet", "must be an object of mode, layers and the like", show(options));
   }
-  rejectUnknown("wavenet.", options, ["mode", "layers", "reshapeFactor"]);
   const mode = options.mode ?? "previous";
+  if (mode === "causal") return resolveCausal(options);
   if (mode !== "previous" && mode !== "leaky-reference") {
     const supported = WAVENET_MODES.map(show).join(", ");
     throw invalid("wavenet.mode", `must be one of those supported, ${supported}`, show(mode));
   }
+  rejectUnknown("wavenet.", options, ["mode", "layers", "reshapeFactor"]);
   const reshapeFactor = options.reshapeFactor ?? 4;
   requireCount("wavenet.reshapeFactor", reshapeFactor, 2);
   const layers = options.layers ?? defaultWaveNetLayers(blockSize, reshapeFactor);
@@ -169,6 +211,18 @@ function resolveWaveNetConfig(options: Optional<WaveNetConfig>, blockSize: numbe
   return { mode, layers, reshapeFactor };
 }
 
+function resolveCausal(options: WaveNetOptions): CausalWaveNetConfig {
+  rejectUnknown("wavenet.", options, ["mode", "layers", "history", "alpha"]);
+  const { layers = DEFAULT_CAUSAL_LAYERS, history = "carried", alpha = "learned" } = options;
+  requireCount("wavenet.layers", layers, 1);
+  if (layers > MOST_CAUSAL_LAYERS) {
+    throw invalid("wavenet.layers", `must be at most ${MOST_CAUSAL_LAYERS}`, `${layers}`);
+  }
+  requireChoice("wavenet.history", history, WAVENET_HISTORIES);
+  requireChoice("wavenet.alpha", alpha, WAVENET_ALPHAS);
+  return { mode: "causal", layers, history, alpha };
+}
+
 /** One layer more would find nothing to merge but padding. */
 function layersThatFit(blockSize: number, reshapeFactor: number): number {
   let layers = 1;
@@ -182,8 +236,15 @@ function requireCount(field: string, value: unknown, least: number): void {
   }
 }
 
+function requireChoice(field: string, value: unknown, choices: readonly unknown[]): void {
+  if (!choices.includes(value)) {
+    throw invalid(field, `must be one of ${choices.map(show).join(", ")}`, show(value));
+  }
+}
+
 function rejectUnknown(prefix: string, options: object, known: readonly string[]): void {
-  const unknown = Object.keys(options).find((key) => !known.includes(key));
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  const unknown = given.map(([key]) => key).find((key) => !known.includes(key));
   if (unknown !== undefined) {
     throw new WaveGPTError(
       "ERR_WAVEGPT_CONFIG",

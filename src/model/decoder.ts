@@ -10,7 +10,7 @@ export class FeedForward extends nn.Module {
   readonly #first: nn.Linear;
   readonly #second: nn.Linear;
 
-  constructor(nEmbd: number, dropout: number, factory: nn.FactoryOptions = {}) {
+  constructor(nEmbd: number, dropout: number, factory: nn.LinearOptions = {}) {
     super();
     this.#first = new nn.Linear(nEmbd, 4 * nEmbd, factory);
     this.#second = new nn.Linear(4 * nEmbd, nEmbd, factory);
@@ -27,7 +27,10 @@ export class FeedForward extends nn.Module {
   }
 }
 
-/** One decoder block: causal self-attention and a feed-forward network, in either {@link BlockForm}. */
+/**
+ * One decoder block: causal self-attention and a feed-forward network, in either {@link BlockForm}; with
+ * `bias: false`, none of its layers has a bias.
+ */
 export class Decoder extends nn.Module {
   readonly mha: CausalSelfAttention;
   readonly ffn: FeedForward;
@@ -39,7 +42,7 @@ export class Decoder extends nn.Module {
 
   constructor(
     config: Pick<GPTConfig, "nEmbd" | "nHeads" | "dropout" | "block" | "kernels">,
-    factory: nn.FactoryOptions = {},
+    factory: nn.LinearOptions = {},
   ) {
     super();
     const { nEmbd, dropout, block, kernels } = config;

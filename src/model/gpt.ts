@@ -1,6 +1,6 @@
 import { nn, type Tensor } from "../../lib/index.js";
 import { type GPTConfig, type GPTOptions, resolveGPTConfig } from "./config.js";
-import { LanguageModelBase, makeDecoders } from "./model.js";
+import { type Hidden, LanguageModelBase, makeDecoders } from "./model.js";
 
 /** The decoder alone, the baseline that WaveGPT is compared with. */
 export class GPT extends LanguageModelBase {
@@ -29,7 +29,7 @@ export class GPT extends LanguageModelBase {
     return null;
   }
 
-  protected hidden(embedded: Tensor): Tensor {
-    return this.decoders.forward(embedded);
+  protected hidden(embedded: Tensor): Hidden {
+    return { hidden: this.decoders.forward(embedded), history: null };
   }
 }

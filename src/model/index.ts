@@ -1,22 +1,32 @@
 export {
   BLOCK_FORMS,
   type BlockForm,
+  type CausalWaveNetConfig,
   DEFAULT_BLOCK,
+  DEFAULT_CAUSAL_LAYERS,
   defaultWaveNetLayers,
   type GPTConfig,
   type GPTOptions,
   KERNELS,
   type Kernels,
+  type MergingWaveNetConfig,
   resolveGPTConfig,
   resolveWaveGPTConfig,
+  WAVENET_ALPHAS,
+  WAVENET_HISTORIES,
   WAVENET_MODES,
   type WaveGPTConfig,
   type WaveGPTOptions,
+  type WaveNetAlpha,
   type WaveNetConfig,
+  type WaveNetHistory,
   type WaveNetMode,
+  type WaveNetOptions,
 } from "./config.js";
 export { GPT } from "./gpt.js";
+export type { History } from "./history.js";
 export type { ForwardOptions, ForwardResult, ForwardResultWithLoss } from "./model.js";
+export { NanoGPT } from "./nanogpt.js";
 export {
   createModel,
   fromPretrained,

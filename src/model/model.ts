@@ -2,6 +2,7 @@ import { WaveGPTError } from "../../lib/errors.js";
 import { nn, type Tensor } from "../../lib/index.js";
 import type { GPTConfig } from "./config.js";
 import { Decoder } from "./decoder.js";
+import type { History } from "./history.js";
 import { exportReferenceState, loadReferenceState } from "./reference.js";
 
 const { fused } = nn;
@@ -17,6 +18,11 @@ export interface ForwardOptions {
    * row without previous context. Default: all true.
    */
   readonly previousMask?: Tensor | null | undefined;
+  /**
+   * What a causal WaveNet kept of each row's text before `x`, as an earlier pass gave it. Default: none, as at a
+   * document's start. Other models take it and leave it unread.
+   */
+  readonly history?: History | null | undefined;
   /** The token after each of `x`: (B, T) int64; -100 is not counted. */
   readonly targets?: Tensor | null | undefined;
   /** Logits of the last position only, (B, 1, V), as generation needs them; not with `targets`. */
@@ -31,11 +37,19 @@ export interface ForwardResult {
   readonly logits: Tensor;
   /** With targets, the mean cross-entropy over those counted, in nats; else null. */
   readonly loss: Tensor | null;
+  /** What the next tokens of these rows are read with: outside autograd's graph. Null for a model that keeps none. */
+  readonly history: History | null;
 }
 
 /** A {@link ForwardResult} for which targets were given. */
 export interface ForwardResultWithLoss extends ForwardResult {
   readonly loss: Tensor;
+}
+
+/** A hidden state, (B, T, C), and the history after its tokens. */
+export interface Hidden {
+  readonly hidden: Tensor;
+  readonly history: History | null;
 }
 
 /** What GPT and WaveGPT share: embeddings, decoder blocks, the last norm and the projection to logits. */
@@ -50,8 +64,27 @@ export abstract class LanguageModelBase extends nn.Module {
   /** The decoder's share in the hidden state, or null for a model without a WaveNet. */
   abstract alpha(): number | null;
 
+  /** How many tokens before and at a position a causal WaveNet depends on; null for a model without one. */
+  get receptiveField(): number | null {
+    return null;
+  }
+
+  /** What `rows` rows begin a document with; null for a model that carries nothing from block to block. */
+  emptyHistory(_rows: number): History | null {
+    return null;
+  }
+
+  /**
+   * The history after `x`, (B, T) int64, without the decoder's work; null for a model that carries nothing.
+   *
+   * @param history - that before `x`; default: none
+   */
+  readHistory(_x: Tensor, _history: History | null = null): History | null {
+    return null;
+  }
+
   /** Everything between the embedded tokens and the last norm: (B, T, C) to (B, T, C). */
-  protected abstract hidden(embedded: Tensor, options: ForwardOptions): Tensor;
+  protected abstract hidden(embedded: Tensor, x: Tensor, options: ForwardOptions): Hidden;
 
   /**
    * @param x - tokens, (B, T) int64, T from 1 to the block size
@@ -71,20 +104,20 @@ export abstract class LanguageModelBase extends nn.Module {
         );
       }
     }
-    let hidden = this.hidden(this.embed(x, 0), options);
-    if (lastOnly) hidden = hidden.narrow(1, length - 1, 1);
-    if (this.config.kernels === "fused") return this.#fusedResult(hidden, targets);
+    const { hidden: whole, history } = this.hidden(this.embed(x, 0), x, options);
+    const hidden = lastOnly ? whole.narrow(1, length - 1, 1) : whole;
+    if (this.config.kernels === "fused") return this.#fusedResult(hidden, targets, history);
     const logits = this.linear.forward(this.ln.forward(hidden));
     const loss =
       targets === null
         ? null
         : nn.functional.crossEntropy(logits.flatten(0, 1), targets.reshape([-1]));
-    return { logits, loss };
+    return { logits, loss, history };
   }
 
-  #fusedResult(hidden: Tensor, targets: Tensor | null): ForwardResult {
+  #fusedResult(hidden: Tensor, targets: Tensor | null, history: History | null): ForwardResult {
     const normed = fused.layerNorm(hidden, this.ln);
-    if (targets === null) return { logits: fused.linear(normed, this.linear), loss: null };
+    if (targets === null) return { logits: fused.linear(normed, this.linear), loss: null, history };
     const { linear } = this;
     let logits: Tensor | null = null;
     return {
@@ -93,6 +126,7 @@ export abstract class LanguageModelBase extends nn.Module {
         return logits;
       },
       loss: fused.linearCrossEntropy(normed, linear, targets),
+      history,
     };
   }
 

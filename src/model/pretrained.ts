@@ -2,35 +2,46 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { WaveGPTError } from "../../lib/errors.js";
 import { type nn, safetensors, torch } from "../../lib/index.js";
-import type { BlockForm, WaveGPTOptions, WaveNetMode } from "./config.js";
+import type {
+  BlockForm,
+  WaveGPTOptions,
+  WaveNetAlpha,
+  WaveNetHistory,
+  WaveNetMode,
+} from "./config.js";
 import { GPT } from "./gpt.js";
+import { NanoGPT } from "./nanogpt.js";
 import { WaveGPT } from "./wavegpt.js";
 
-/** The two models, by the name the command line gives them. */
-export type ModelKind = "wavegpt" | "gpt";
+/** The models, by the name the command line gives them. */
+export type ModelKind = "wavegpt" | "gpt" | "nanogpt";
 
-export const MODEL_KINDS: readonly ModelKind[] = ["wavegpt", "gpt"];
+export const MODEL_KINDS = ["wavegpt", "gpt", "nanogpt"] as const satisfies ModelKind[];
 
-export type LanguageModel = WaveGPT | GPT;
+export type LanguageModel = WaveGPT | GPT | NanoGPT;
 
 const CONFIG_FILE = "config.json";
 const WEIGHTS_FILE = "model.safetensors";
 
-/** A model by its kind; a GPT leaves the `wavenet` settings aside. */
+/** A model by its kind; those without a WaveNet leave the `wavenet` settings aside. */
 export function createModel(
   kind: ModelKind,
   options: WaveGPTOptions,
   factory: nn.FactoryOptions = {},
 ): LanguageModel {
   if (kind === "wavegpt") return new WaveGPT(options, factory);
-  if (kind === "gpt") {
-    const { wavenet: _, ...rest } = options;
-    return new GPT(rest, factory);
-  }
+  const { wavenet: _, ...rest } = options;
+  if (kind === "gpt") return new GPT(rest, factory);
+  if (kind === "nanogpt") return new NanoGPT(rest, factory);
   throw new WaveGPTError(
     "ERR_WAVEGPT_CONFIG",
     `the model must be one of ${MODEL_KINDS.join(", ")}, got ${JSON.stringify(kind)}`,
   );
+}
+
+function kindOf(model: LanguageModel): ModelKind {
+  if (model instanceof WaveGPT) return "wavegpt";
+  return model instanceof NanoGPT ? "nanogpt" : "gpt";
 }
 
 /**
@@ -40,7 +51,7 @@ export function createModel(
 export function pretrainedConfig(model: LanguageModel): Record<string, string | number> {
   const { config } = model;
   const shared = {
-    model_type: model instanceof WaveGPT ? "wavegpt" : "gpt",
+    model_type: kindOf(model),
     vocab_size: config.vocabSize,
     n_embd: config.nEmbd,
     n_heads: config.nHeads,
@@ -51,6 +62,15 @@ export function pretrainedConfig(model: LanguageModel): Record<string, string | 
   };
   if (!(model instanceof WaveGPT)) return shared;
   const { wavenet } = model.config;
+  if (wavenet.mode === "causal") {
+    return {
+      ...shared,
+      wavenet_layers: wavenet.layers,
+      wavenet_mode: wavenet.mode,
+      wavenet_history: wavenet.history,
+      wavenet_alpha: wavenet.alpha,
+    };
+  }
   return {
     ...shared,
     wavenet_layers: wavenet.layers,
@@ -107,6 +127,8 @@ export function fromPretrained(folder: string, factory: nn.FactoryOptions = {}):
         mode: json.wavenet_mode as WaveNetMode | undefined,
         layers: (json.wavenet_layers ?? 3) as number,
         reshapeFactor: json.reshape_factor as number | undefined,
+        history: json.wavenet_history as WaveNetHistory | undefined,
+        alpha: json.wavenet_alpha as WaveNetAlpha | undefined,
       },
     },
     factory,

@@ -1,23 +1,31 @@
 import { nn, type Tensor, torch } from "../../lib/index.js";
+import { CausalWaveNet } from "./causal-wavenet.js";
 import { resolveWaveGPTConfig, type WaveGPTConfig, type WaveGPTOptions } from "./config.js";
-import { type ForwardOptions, LanguageModelBase, makeDecoders } from "./model.js";
+import { type History, startingHistory } from "./history.js";
+import { type ForwardOptions, type Hidden, LanguageModelBase, makeDecoders } from "./model.js";
 import { WaveNet } from "./wavenet.js";
 
+/** The WaveNet's share at a causal model's start: both branches speak, and both learn. */
+const CAUSAL_BETA = 0.5;
+
 /**
- * A GPT whose hidden state mixes in a summary of the tokens before the block:
- * `hidden = g * alpha + h * (1 - alpha)`, g the decoder over the block, h the WaveNet over the up to
- * `blockSize` tokens before it. Where there are none, for the whole batch or for a row, `hidden = g`.
+ * A GPT whose hidden state mixes in what a WaveNet says of the text before: `hidden = g * alpha + h * (1 - alpha)`, g
+ * the decoder over the block.
  *
- * The trainable parameter is `beta = 1 - alpha`, as in the reference: it starts at 0, where the model is
- * a GPT, and weight decay draws it there.
+ * In the mode `"previous"`, h is one summary of the up to `blockSize` tokens before the block. Where there are none,
+ * for the whole batch or for a row, `hidden = g`. The trainable parameter is `beta = 1 - alpha`, as in the reference:
+ * it starts at 0, where the model is a GPT, and weight decay draws it there.
+ *
+ * In the mode `"causal"`, h at each position summarises the text up to it, far beyond the block's start: its history
+ * comes out of a forward pass and goes into the next. alpha is one number a channel, and starts at 0.5.
  */
 export class WaveGPT extends LanguageModelBase {
   readonly config: WaveGPTConfig;
   readonly token_emb: nn.Embedding;
   readonly pos_emb: nn.Embedding;
   readonly decoders: nn.Sequential;
-  readonly wavenet: WaveNet;
-  /** 1 - alpha: (1). */
+  readonly wavenet: WaveNet | CausalWaveNet;
+  /** 1 - alpha: (1), and (C) in the mode `"causal"`. */
   readonly beta: nn.Parameter;
   readonly ln: nn.LayerNorm;
   readonly linear: nn.Linear;
@@ -26,36 +34,71 @@ export class WaveGPT extends LanguageModelBase {
   constructor(options: WaveGPTOptions, factory: nn.FactoryOptions = {}) {
     super();
     const config = resolveWaveGPTConfig(options);
+    const { blockSize, nEmbd, vocabSize, wavenet, kernels } = config;
     this.config = config;
     // In PyTorch's order of construction, so that one seed gives the same weights.
-    this.token_emb = new nn.Embedding(config.vocabSize, config.nEmbd, factory);
-    this.pos_emb = new nn.Embedding(config.blockSize, config.nEmbd, factory);
+    this.token_emb = new nn.Embedding(vocabSize, nEmbd, factory);
+    this.pos_emb = new nn.Embedding(blockSize, nEmbd, factory);
     this.decoders = makeDecoders(config, factory);
-    this.wavenet = new WaveNet(
-      config.blockSize,
-      config.nEmbd,
-      config.wavenet,
-      config.kernels,
-      factory,
-    );
-    this.beta = new nn.Parameter(torch.zeros([1], factory));
-    this.ln = new nn.LayerNorm(config.nEmbd, factory);
-    this.linear = new nn.Linear(config.nEmbd, config.vocabSize, factory);
+    if (wavenet.mode === "causal") {
+      this.wavenet = new CausalWaveNet(nEmbd, wavenet, 0, kernels, factory);
+      const mixed = wavenet.alpha === "learned";
+      const start = torch.full([nEmbd], mixed ? CAUSAL_BETA : 0, factory);
+      this.beta = new nn.Parameter(start, { requiresGrad: mixed });
+    } else {
+      this.wavenet = new WaveNet(blockSize, nEmbd, wavenet, kernels, factory);
+      this.beta = new nn.Parameter(torch.zeros([1], factory));
+    }
+    this.ln = new nn.LayerNorm(nEmbd, factory);
+    this.linear = new nn.Linear(nEmbd, vocabSize, factory);
   }
 
-  /** The decoder's share in the hidden state; reading it waits for the device. */
+  /** The decoder's share in the hidden state, the channels' mean; reading it waits for the device. */
   alpha(): number {
-    return 1 - this.beta.number();
+    return torch.tidy(() => 1 - this.beta.mean().number());
   }
 
-  protected hidden(embedded: Tensor, options: ForwardOptions): Tensor {
+  override get receptiveField(): number | null {
+    return this.wavenet instanceof CausalWaveNet ? this.wavenet.receptiveField : null;
+  }
+
+  override emptyHistory(rows: number): History | null {
+    if (!(this.wavenet instanceof CausalWaveNet)) return null;
+    const { dtype, device } = this.beta;
+    return this.wavenet.emptyHistory(rows, { dtype, device });
+  }
+
+  override readHistory(x: Tensor, history: History | null = null): History | null {
+    if (!(this.wavenet instanceof CausalWaveNet)) return null;
+    return this.#read(this.wavenet, x, history).history;
+  }
+
+  protected hidden(embedded: Tensor, x: Tensor, options: ForwardOptions): Hidden {
     const g = this.decoders.forward(embedded);
+    if (this.wavenet instanceof CausalWaveNet) {
+      const { h, history } = this.#read(this.wavenet, x, options.history ?? null);
+      return { hidden: this.beta.requiresGrad ? mixChannels(g, h, this.beta) : g, history };
+    }
+    return { hidden: this.#withSummary(g, embedded, this.wavenet, options), history: null };
+  }
+
+  /** h over x and the history after it. Where the rows' own history is not what x starts from, it is carried still. */
+  #read(wavenet: CausalWaveNet, x: Tensor, given: History | null): { h: Tensor; history: History } {
+    const rows = x.shape[0]!;
+    const own = given ?? this.emptyHistory(rows)!;
+    wavenet.requireHistory(own, rows);
+    const { wavenet: config } = this.config;
+    const form = config.mode === "causal" ? config.history : "carried";
+    return wavenet.forward(this.token_emb.forward(x), startingHistory(own, form));
+  }
+
+  #withSummary(g: Tensor, embedded: Tensor, wavenet: WaveNet, options: ForwardOptions): Tensor {
     if (this.config.wavenet.mode === "leaky-reference") {
-      return this.#mix(g, this.wavenet.forward(embedded), this.beta);
+      return this.#mix(g, wavenet.forward(embedded), this.beta);
     }
     const { previous = null, previousMask = null } = options;
     if (previous === null) return g;
-    const h = this.wavenet.forward(this.embedPrevious(previous, previousMask, embedded));
+    const h = wavenet.forward(this.embedPrevious(previous, previousMask, embedded));
     if (previousMask === null) return this.#mix(g, h, this.beta);
     const present = previousMask.any({ dim: 1, keepdim: true }).unsqueeze(-1);
     return this.#mix(g, h, this.beta.mul(present));
@@ -66,4 +109,9 @@ export class WaveGPT extends LanguageModelBase {
     if (this.config.kernels === "fused") return nn.fused.mix(g, h, beta);
     return g.mul(torch.rsub(beta, 1)).add(h.mul(beta));
   }
+}
+
+/** @param g - (B, T, C) @param h - (B, T, C) @param beta - (C) */
+function mixChannels(g: Tensor, h: Tensor, beta: Tensor): Tensor {
+  return torch.lerp(g, h.to(g.dtype), beta);
 }

@@ -1,5 +1,5 @@
 import { nn, type Tensor } from "../../lib/index.js";
-import type { Kernels, WaveNetConfig } from "./config.js";
+import type { Kernels, MergingWaveNetConfig } from "./config.js";
 
 /** Merges `factor` neighbouring positions into one: layer norm, linear and ReLU over their joined channels. */
 export class WaveNetLayer extends nn.Module {
@@ -45,7 +45,7 @@ export class WaveNet extends nn.Module {
   constructor(
     blockSize: number,
     nEmbd: number,
-    { layers, reshapeFactor }: Pick<WaveNetConfig, "layers" | "reshapeFactor">,
+    { layers, reshapeFactor }: Pick<MergingWaveNetConfig, "layers" | "reshapeFactor">,
     kernels: Kernels,
     factory: nn.FactoryOptions = {},
   ) {

@@ -1,24 +1,6 @@
 import type { MetricRecord } from "../run/metrics.js";
+import { type Chart, type Curve, chart } from "./chart.js";
 import type { ReportedRun } from "./runs.js";
-
-/** A line of a chart: `y[i]` at step `x[i]`. */
-export interface Curve {
-  readonly label: string;
-  /** Which run, for the colour. */
-  readonly run: number;
-  readonly kind: "train" | "val" | "single";
-  readonly x: readonly number[];
-  readonly y: readonly number[];
-}
-
-export interface Chart {
-  readonly id: string;
-  readonly title: string;
-  readonly unit: string;
-  /** What the chart shows, in words, for those who cannot see it. */
-  readonly description: string;
-  readonly curves: readonly Curve[];
-}
 
 /** More points than this are drawn as means over neighbours. */
 const MOST_POINTS = 2000;
@@ -50,25 +32,6 @@ function curve(
   return drawn.length === 0
     ? []
     : [{ label, run, kind, x: drawn.map(([x]) => x), y: drawn.map(([, y]) => y) }];
-}
-
-function inWords({ label, x, y }: Curve): string {
-  const least = y.reduce((best, value, i) => (value < y[best]! ? i : best), 0);
-  const digits = (n: number) => Number(n.toPrecision(4)).toString();
-  return `${label}: from ${digits(y[0]!)} at step ${x[0]} to ${digits(y.at(-1)!)} at step ${x.at(-1)}, least ${digits(y[least]!)} at step ${x[least]}.`;
-}
-
-function chart(id: string, title: string, unit: string, curves: Curve[]): Chart[] {
-  if (curves.length === 0) return [];
-  return [
-    {
-      id,
-      title,
-      unit,
-      curves,
-      description: `${title}, ${unit}, over optimizer steps. ${curves.map(inWords).join(" ")}`,
-    },
-  ];
 }
 
 /** The charts of a report; one without a line is left out. */

@@ -1,25 +1,10 @@
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { describeSettings } from "../config/settings.js";
-import { type Chart, charts } from "./curves.js";
-import { escapeHtml, escapeJson } from "./escape.js";
+import { charts } from "./curves.js";
 import { formatCount, formatLoss } from "./format.js";
 import { modelTitle, type ReportedRun } from "./runs.js";
-import { SCRIPT } from "./script.js";
-import { STYLE } from "./style.js";
+import { htmlPage } from "./shell.js";
 import { summarize } from "./summary.js";
 import { htmlTable, summaryTable } from "./table.js";
-
-function uPlotFile(name: string): string {
-  return readFileSync(createRequire(import.meta.url).resolve(`uplot/dist/${name}`), "utf8");
-}
-
-function figure({ id, title, unit, description }: Chart): string {
-  return `<figure aria-labelledby="title-${id}">
-<figcaption><h2 id="title-${id}">${escapeHtml(title)}</h2><span>${escapeHtml(unit)}</span></figcaption>
-<div id="chart-${id}" role="group" aria-label="${escapeHtml(description)}"></div>
-</figure>`;
-}
 
 function evaluations(runs: readonly ReportedRun[]): string {
   const steps = [...new Set(runs.flatMap((run) => run.val.map((record) => record.step)))].sort(
@@ -64,32 +49,15 @@ function about(runs: readonly ReportedRun[]): string {
 export function reportPage(runs: readonly ReportedRun[], now = new Date()): string {
   const models = new Set(runs.map((run) => modelTitle(run.config.settings.model)));
   const title = `${[...models].join(" and ")} on ${runs[0]!.config.text.title}`;
-  const drawn = charts(runs);
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-<title>${escapeHtml(title)}</title>
-<link rel="icon" href="data:,">
-<style>${uPlotFile("uPlot.min.css")}${STYLE}</style>
-</head>
-<body>
-<main>
-<h1>${escapeHtml(title)}</h1>
-<p class="about">${escapeHtml(about(runs))}</p>
-<section>${htmlTable(summaryTable(runs.map(summarize)), "Results")}</section>
-${drawn.map(figure).join("\n")}
-<noscript><p class="about">The charts need JavaScript; the numbers are in the tables.</p></noscript>
-${evaluations(runs)}
-${settings(runs)}
-<footer>Written by WaveGPT on <time datetime="${now.toISOString()}">${escapeHtml(now.toISOString().slice(0, 16).replace("T", " "))} UTC</time>. Losses are mean cross-entropies in nats per token; bits per character are the same divided by ln 2 and by characters per token.</footer>
-</main>
-<script type="application/json" id="charts">${escapeJson(drawn)}</script>
-<script>${uPlotFile("uPlot.iife.min.js")}</script>
-<script>${SCRIPT}</script>
-</body>
-</html>
-`;
+  const footer =
+    "Losses are mean cross-entropies in nats per token; bits per character are the same divided by ln 2 and by characters per token.";
+  return htmlPage({
+    title,
+    about: about(runs),
+    charts: charts(runs),
+    before: `<section>${htmlTable(summaryTable(runs.map(summarize)), "Results")}</section>`,
+    after: `${evaluations(runs)}\n${settings(runs)}`,
+    footer,
+    now,
+  });
 }

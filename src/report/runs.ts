@@ -14,9 +14,9 @@ export interface ReportedRun {
   readonly val: readonly MetricRecord[];
 }
 
-/** `WaveGPT` or `GPT`. */
+/** `WaveGPT`, `GPT` or `nanoGPT`. */
 export function modelTitle(model: string): string {
-  return model === "wavegpt" ? "WaveGPT" : "GPT";
+  return model === "wavegpt" ? "WaveGPT" : model === "nanogpt" ? "nanoGPT" : "GPT";
 }
 
 function labels(runs: readonly { folder: string; config: RunConfig }[]): string[] {

@@ -10,27 +10,36 @@ export const SCRIPT = `
 
   const value = (y) => (y == null ? "–" : number(Number(y.toPrecision(5))));
   // The training curve is the fainter one of a run.
-  const color = (curve) => style("--run-" + (curve.run % 6)) + (curve.kind === "train" ? "80" : "");
+  const color = (curve) => style("--run-" + (curve.run % 10)) + (curve.kind === "train" ? "80" : "");
 
   function draw(chart, place) {
     const { curves } = chart;
-    const data = uPlot.join(curves.map((curve) => [curve.x, curve.y]));
-    const lastStep = data[0].at(-1);
+    const data = uPlot.join(curves.map((curve) => [curve.x, curve.y, ...(curve.band ? [curve.band.low, curve.band.high] : [])]));
+    const last = data[0].at(-1);
+    // Which series a curve, and the two edges of its band after it, are.
+    const places = [];
+    for (let i = 0, at = 1; i < curves.length; i++) { places.push(at); at += curves[i].band ? 3 : 1; }
+    const curveAt = (series) => curves[places.indexOf(series)];
     const soft = style("--soft"), grid = style("--grid");
     const axis = { stroke: soft, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "12px system-ui, sans-serif" };
     const plot = new uPlot({
       width: place.clientWidth,
       height: Math.max(220, Math.min(chart.id === "loss" ? 420 : 240, place.clientWidth * 0.6)),
-      cursor: { sync: { key: sync.key }, points: { size: 7 } },
-      legend: { markers: { width: 0, fill: (_, i) => curves[i - 1] && color(curves[i - 1]) } },
-      scales: { x: { time: false } },
+      cursor: { ...(chart.x.title === "Step" ? { sync: { key: sync.key } } : {}), points: { size: 7 } },
+      legend: { markers: { width: 0, fill: (_, i) => curveAt(i) && color(curveAt(i)) } },
+      scales: { x: { time: false, ...(chart.x.scale === "log2" ? { distr: 3, log: 2 } : {}) } },
+      bands: curves.flatMap((curve, i) => curve.band ? [{ series: [places[i] + 2, places[i] + 1], fill: color(curve) + "26" }] : []),
+      hooks: { setSeries: [(plot, i, { show }) => {
+        if (i == null || show == null || !curveAt(i)?.band) return;
+        for (const edge of [i + 1, i + 2]) plot.setSeries(edge, { show });
+      }] },
       axes: [
-        { ...axis, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en-US")) },
+        { ...axis, label: chart.x.title, labelSize: 20, labelFont: axis.font, values: (_, ticks) => ticks.map((tick) => tick == null ? null : tick.toLocaleString("en-US")) },
         { ...axis, size: 64, values: (_, ticks) => ticks.map(number) },
       ],
       series: [
-        { label: "Step", value: (_, x, __, i) => (i == null ? lastStep : x).toLocaleString("en-US") },
-        ...curves.map((curve) => ({
+        { label: chart.x.title, value: (_, x, __, i) => (i == null ? last : x).toLocaleString("en-US") },
+        ...curves.flatMap((curve) => [{
           label: curve.label,
           stroke: color(curve),
           width: curve.kind === "train" ? 1 : 2,
@@ -38,7 +47,7 @@ export const SCRIPT = `
           points: { show: curve.kind === "val" || curve.x.length < 2, size: 6, fill: style("--card") },
           // Away from the pointer the legend tells where each curve ends.
           value: (_, y, __, i) => value(i == null ? curve.y.at(-1) : y),
-        })),
+        }, ...(curve.band ? ["least", "most"] : []).map((label) => ({ label, class: "edge", stroke: "transparent", points: { show: false }, spanGaps: true }))]),
       ],
     }, data, place);
     for (const label of place.querySelectorAll(".u-series th")) {

@@ -4,11 +4,13 @@ export const STYLE = `
   color-scheme: light dark;
   --paper: #fbfbfa; --card: #ffffff; --ink: #1c1d21; --soft: #5c6070; --line: #e3e4e8; --grid: #ececf0;
   --run-0: #2457d6; --run-1: #c2570c; --run-2: #0f7b5f; --run-3: #9333b8; --run-4: #b01e4f; --run-5: #5a6b00;
+  --run-6: #0b7fa5; --run-7: #8a5a2b; --run-8: #6b7280; --run-9: #d13fa0;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #131417; --card: #1b1d22; --ink: #ececf1; --soft: #a3a7b5; --line: #2e3038; --grid: #272930;
     --run-0: #7ea6ff; --run-1: #ffa25c; --run-2: #4fd1a8; --run-3: #d59bf0; --run-4: #ff8fae; --run-5: #c3d34f;
+    --run-6: #5cc8ea; --run-7: #d6a878; --run-8: #b0b6c3; --run-9: #ff9ad9;
   }
 }
 * { box-sizing: border-box; }
@@ -44,6 +46,7 @@ footer { color: var(--soft); font-size: 0.85rem; }
 .u-inline tr { margin-right: 1rem; }
 .u-inline .u-series + .u-series > * { border-top: 0; }
 .u-legend .u-marker { width: 0.8rem; height: 0.8rem; border-radius: 3px; border: 0 !important; }
+.u-legend .edge { display: none; }
 .u-legend .u-off { opacity: 0.4; }
 @media (max-width: 40rem) { main { padding: 1.5rem 0.75rem 3rem; } section, figure { padding: 0.9rem; } }
 @media print { body { background: none; } section, figure { break-inside: avoid; } }

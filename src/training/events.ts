@@ -9,6 +9,8 @@ export type TrainEvent =
       readonly out: string;
       readonly model: string;
       readonly parameters: number;
+      /** How many tokens a causal WaveNet's output depends on; null for a model without one. */
+      readonly receptiveField: number | null;
       readonly device: string;
       readonly threads: number;
       readonly dtype: string;

@@ -1,7 +1,13 @@
 import { WaveGPTError } from "../../lib/errors.js";
-import { optim, torch } from "../../lib/index.js";
+import { optim, type Tensor, torch } from "../../lib/index.js";
 import type { Settings } from "../config/settings.js";
 import { UsageError } from "../config/usage-error.js";
+import {
+  type DrawOrder,
+  EvaluationLoader,
+  type EvaluationLoaderOptions,
+  RunningEvaluationLoader,
+} from "../data/index.js";
 import { createModel, type LanguageModel, pretrainedConfig } from "../model/index.js";
 import { writeFileAtomic } from "../run/atomic.js";
 import { type CheckpointFolder, clearCheckpoints, listCheckpoints } from "../run/checkpoints.js";
@@ -9,6 +15,7 @@ import { writeRunConfig } from "../run/config.js";
 import type { RunFolder } from "../run/folder.js";
 import { BytePairTokenizer, type Tokenizer } from "../tokenizer/index.js";
 import { packageVersion } from "../version.js";
+import type { EvaluationBatches } from "./evaluate.js";
 import type { TrainEvent } from "./events.js";
 import type { MeterState } from "./meter.js";
 import type { OpenedRun } from "./open.js";
@@ -32,6 +39,8 @@ export function buildModel(settings: Settings, vocabSize: number, device: string
     mode: settings.wavenet,
     layers: settings.wavenetLayers,
     reshapeFactor: settings.wavenetReshapeFactor,
+    history: settings.wavenetHistory,
+    alpha: settings.wavenetAlpha,
   };
   // What initialisation makes on its way is freed; parameters belong to no scope.
   using _ = torch.scope();
@@ -57,13 +66,44 @@ export function buildModel(settings: Settings, vocabSize: number, device: string
   }
 }
 
-/** AdamW over all of a model's parameters; on CUDA one that takes the same steps captured or not. */
+/** How the training text is gone through: a model that carries its history needs rows that run on. */
+export function drawOrder({ order, model, wavenet }: Settings): DrawOrder {
+  return order ?? (model === "wavegpt" && wavenet === "causal" ? "running" : "shuffled");
+}
+
+/** The held-out text, or as much of it as an evaluation takes. */
+export function heldOutBatches(
+  { batchSize, blockSize, evalBatches }: Settings,
+  text: Pick<EvaluationLoaderOptions, "tokens" | "documentStart">,
+  { receptiveField }: LanguageModel,
+  device: string,
+): EvaluationBatches {
+  const maxBatches = evalBatches === 0 ? null : evalBatches;
+  const options = { ...text, batchSize, blockSize, device };
+  if (receptiveField !== null) {
+    return new RunningEvaluationLoader({ ...options, receptiveField, maxBatches });
+  }
+  const maxBlocks = maxBatches === null ? null : maxBatches * batchSize;
+  return new EvaluationLoader({ ...options, maxBlocks });
+}
+
+/**
+ * AdamW over all of a model's parameters, of which those that do not decay are a group of their own; on CUDA one that
+ * takes the same steps captured or not.
+ */
 export function buildOptimizer(
   settings: Settings,
   model: LanguageModel,
   device = "cpu",
 ): optim.AdamW {
-  return new optim.AdamW(model.parameters(), {
+  const parameters = model.parameters();
+  const decays = ({ shape }: Tensor) => settings.weightDecayOf === "all" || shape.length >= 2;
+  const still = parameters.filter((parameter) => !decays(parameter));
+  const groups = [
+    { params: parameters.filter(decays) },
+    ...(still.length > 0 ? [{ params: still, weightDecay: 0 }] : []),
+  ];
+  return new optim.AdamW(groups, {
     lr: settings.learningRate,
     betas: [settings.beta1, settings.beta2],
     eps: settings.eps,
@@ -119,6 +159,7 @@ export function startEvent(
     out: folder.path,
     model: settings.model,
     parameters: model.numParameters(),
+    receptiveField: model.receptiveField,
     device,
     threads: torch.getNumThreads(),
     dtype: settings.dtype,

@@ -6,6 +6,7 @@ import type { DataLoader, DataLoaderState } from "../data/index.js";
 import type { LanguageModel } from "../model/index.js";
 import { writeFileAtomic } from "../run/atomic.js";
 import { writing } from "../run/failure.js";
+import type { CarriedHistory } from "./carried-history.js";
 import type { BestModel } from "./events.js";
 import type { MeterState } from "./meter.js";
 import { captureRandomState, type RandomState, restoreRandomState } from "./random-state.js";
@@ -31,6 +32,8 @@ interface SavedState extends Progress {
   readonly version: 1;
   readonly meter: MeterState;
   readonly loader: DataLoaderState;
+  /** Whether there is a `history.safetensors` beside. */
+  readonly carriesHistory?: boolean;
   readonly random: RandomState;
   readonly optimizer: unknown;
 }
@@ -40,6 +43,7 @@ export interface Trained {
   readonly model: LanguageModel;
   readonly optimizer: optim.Optimizer;
   readonly loader: DataLoader;
+  readonly history: CarriedHistory;
   readonly device: string;
 }
 
@@ -74,7 +78,7 @@ export function saveWeights(path: string, model: LanguageModel): void {
 /** Fills a checkpoint's folder. */
 export function writeSnapshot(
   folder: string,
-  { model, optimizer, loader, device }: Trained,
+  { model, optimizer, loader, history, device }: Trained,
   progress: Progress,
   meter: MeterState,
 ): void {
@@ -82,11 +86,17 @@ export function writeSnapshot(
   const { tensors, config } = optimizer.stateTensors();
   saveWeights(join(folder, "model.safetensors"), model);
   safetensors.save(join(folder, "optimizer.safetensors"), tensors, { format: "pt" });
+  const carried = history.tensors();
+  const carriesHistory = Object.keys(carried).length > 0;
+  if (carriesHistory) {
+    safetensors.save(join(folder, "history.safetensors"), carried, { format: "pt" });
+  }
   const state: SavedState = {
     version: 1,
     ...progress,
     meter,
     loader: loader.state(),
+    carriesHistory,
     random: captureRandomState(device),
     optimizer: config,
   };
@@ -99,7 +109,7 @@ export function writeSnapshot(
  */
 export function readSnapshot(
   folder: string,
-  { model, optimizer, loader, device }: Trained,
+  { model, optimizer, loader, history, device }: Trained,
 ): { progress: Progress; meter: MeterState } {
   using _ = torch.scope();
   let state: SavedState;
@@ -116,9 +126,11 @@ export function readSnapshot(
       `state.json: expected version 1, got ${JSON.stringify(state.version)}.`,
     );
   }
-  // Read both files before changing anything: either may be damaged.
+  // Read all files before changing anything: any may be damaged.
   const weights = safetensors.load(join(folder, "model.safetensors"));
   const moments = safetensors.load(join(folder, "optimizer.safetensors"));
+  const carried = state.carriesHistory ? safetensors.load(join(folder, "history.safetensors")) : {};
+  history.load(carried);
   model.loadStateDict(weights);
   optimizer.loadStateTensors(moments, state.optimizer as never);
   loader.loadState(state.loader);

@@ -78,12 +78,12 @@ describe("bad usage ends with status 2 and one line, before libtorch is loaded",
     [
       "an unknown choice",
       ["train", "--model", "lstm"],
-      /--model\): expected one of "wavegpt", "gpt", got "lstm"/,
+      /--model\): expected one of "wavegpt", "gpt", "nanogpt", got "lstm"/,
     ],
     [
       "a WaveNet that is not there",
-      ["train", "--wavenet", "causal"],
-      /--wavenet\): expected "previous", got "causal"/,
+      ["train", "--wavenet", "next"],
+      /--wavenet\): expected "previous", "causal", got "next"/,
     ],
     [
       "heads that do not divide the width",

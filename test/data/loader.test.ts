@@ -4,6 +4,8 @@ import {
   type Block,
   DataLoader,
   type DataLoaderState,
+  DRAW_ORDERS,
+  type DrawOrder,
   IGNORED_TARGET,
   splitTokens,
 } from "../../src/data/index.js";
@@ -214,7 +216,7 @@ describe("a batch", () => {
 });
 
 describe("a loader's seed and state", () => {
-  const make = (seed = 11, order: "shuffled" | "random" = "shuffled") =>
+  const make = (seed = 11, order: DrawOrder = "shuffled") =>
     new DataLoader({ tokens: positions(300), batchSize: 7, blockSize: 8, seed, order });
 
   it("gives the same batches for the same seed, others for another", () => {
@@ -225,7 +227,7 @@ describe("a loader's seed and state", () => {
     }
   });
 
-  it.each(["shuffled", "random"] as const)("resumes exactly, from any step (%s)", (order) => {
+  it.each(DRAW_ORDERS)("resumes exactly, from any step (%s)", (order) => {
     const loader = make(11, order);
     const states: DataLoaderState[] = [];
     const drawn: Block[][] = [];
@@ -302,7 +304,7 @@ describe("a loader's options", () => {
       [{ batchSize: 1.5 }, /got 1.5/],
       [{ blockSize: 0 }, /the block size must be a positive whole number, got 0/],
       [{ seed: -1 }, /the seed must be a whole number from 0 to 2\*\*53 - 1, got -1/],
-      [{ order: "sorted" }, /"shuffled" or "random", got "sorted"/],
+      [{ order: "sorted" }, /"shuffled", "running", "random", got "sorted"/],
     ];
     for (const [change, message] of cases) {
       expect(() => new DataLoader({ ...good, ...change })).toThrow(message);

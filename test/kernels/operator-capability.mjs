@@ -19,6 +19,7 @@ const PROBLEMS = {
     },
     output: [7, 35, 150],
   },
+  gated_tanh: { shapes: [[7, 35, 150]], output: [7, 35, 75] },
   mix: { shapes: [[3, 70, 45], [3, 1, 45], [1]], output: [3, 70, 45] },
   token_position_embedding: {
     shapes: [

@@ -41,7 +41,21 @@ describe("a model's configuration", () => {
     [{ dropout: "0.1" }, /dropout must be .* got "0.1"/],
     [{ block: "post-norm" }, /block must be one of "reference", "pre-norm", got "post-norm"/],
     [{ nembd: 128 }, /no setting nembd: expected vocabSize, nEmbd/],
-    [{ wavenet: { mode: "causal" } }, /wavenet.mode must be .* "previous", got "causal"/],
+    [{ wavenet: { mode: "next" } }, /wavenet.mode must be .* "previous", "causal", got "next"/],
+    [
+      { wavenet: { mode: "causal", reshapeFactor: 4 } },
+      /no setting wavenet.reshapeFactor: expected mode, layers, history, alpha/,
+    ],
+    [{ wavenet: { history: "carried" } }, /no setting wavenet.history: expected mode, layers/],
+    [{ wavenet: { mode: "causal", layers: 21 } }, /wavenet.layers must be at most 20, got 21/],
+    [
+      { wavenet: { mode: "causal", history: "lost" } },
+      /wavenet.history must be one of "carried", "shuffled", "zeroed", got "lost"/,
+    ],
+    [
+      { wavenet: { mode: "causal", alpha: 0.5 } },
+      /wavenet.alpha must be one of "learned", "one", got 0.5/,
+    ],
     [{ wavenet: { reshapeFactor: 1 } }, /wavenet.reshapeFactor must be .* from 2, got 1/],
     [{ wavenet: { layers: 0 } }, /wavenet.layers must be .* from 1, got 0/],
     [{ wavenet: { layers: 4 } }, /wavenet.layers must be at most 3 for a blockSize of 64 .* got 4/],

@@ -31,6 +31,21 @@ function logits(model: LanguageModel, x: Tensor, previous: Tensor | null): Tenso
   return torch.noGrad(() => model.forward(x, { previous }).logits);
 }
 
+/** The logits of a text that is read block by block, what the model keeps being carried from one to the next. */
+function carriedLogits(model: LanguageModel, tokens: Tensor, lengths: readonly number[]): Tensor {
+  torch.manualSeed(77);
+  let history = model.emptyHistory(tokens.shape[0]!);
+  let at = 0;
+  const blocks = lengths.map((length) => {
+    const block = tokens.narrow(1, at, length);
+    at += length;
+    const result = torch.noGrad(() => model.forward(block, { history }));
+    history = result.history;
+    return result.logits;
+  });
+  return torch.cat(blocks, 1);
+}
+
 /** `tokens` with all rows' token at `t` changed. */
 function changeAt(tokens: Tensor, t: number): Tensor {
   const changed = tokens.clone();
@@ -96,6 +111,30 @@ describe.each(["train", "eval"] as const)("in %s mode", (mode) => {
       });
     });
   });
+
+  it.each(BLOCK_FORMS)(
+    "the causal form sees no later token, in its block or a later one (%s blocks)",
+    (block) => {
+      using _ = torch.scope();
+      torch.manualSeed(5);
+      const model = wavegpt({ block, blockSize: 20, wavenet: { mode: "causal", layers: 5 } });
+      model.train(mode === "train");
+      const lengths = [20, 7, 20, 1, 13];
+      const total = lengths.reduce((sum, length) => sum + length);
+      const tokens = randomTokens(2, total, VOCAB);
+      const before = carriedLogits(model, tokens, lengths);
+      for (let t = 0; t < total; t++) {
+        torch.tidy(() => {
+          const after = carriedLogits(model, changeAt(tokens, t), lengths);
+          expect([t, identical(after.narrow(1, 0, t), before.narrow(1, 0, t))]).toEqual([t, true]);
+          expect(identical(after.narrow(1, t, 1), before.narrow(1, t, 1))).toBe(false);
+          // It is heard as far as the WaveNet's 32 tokens reach, through the blocks that lie between.
+          const last = Math.min(t + 31, total - 1);
+          expect(identical(after.narrow(1, last, 1), before.narrow(1, last, 1))).toBe(false);
+        });
+      }
+    },
+  );
 
   it.each(BLOCK_FORMS)("the leaky form fails this test (%s blocks)", (block) => {
     using _ = torch.scope();

@@ -5,7 +5,9 @@ import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
 import { writeReport } from "../../src/report/index.js";
+import { writeStudyPage } from "../../src/study/page.js";
 import { temporaryFolder } from "../cli/command.js";
+import { madeUpProbes, madeUpStudy } from "../study/made-up-results.js";
 import { writeMadeUpRun } from "./made-up-run.js";
 
 /** `WAVEGPT_CHROMIUM`, or a Chromium on the PATH. */
@@ -46,6 +48,32 @@ async function open(path: string, width: number): Promise<{ dom: string; errors:
       .join("\n"),
   };
 }
+
+it.each([600, 1400])("a browser %i wide draws every chart of a study", async (width) => {
+  const folder = temporaryFolder();
+  for (const [results, charts, labels] of [
+    [madeUpStudy(), 4, ["GPT of causal&#39;s FLOPs|GPT of causal's FLOPs", "WaveGPT, causal"]],
+    [madeUpProbes(), 3, ["GPT", "WaveGPT, causal"]],
+  ] as const) {
+    const page = join(folder, "report.html");
+    writeStudyPage(page, results);
+    const { dom, errors } = await open(page, width);
+    expect(errors).toBe("");
+    const body = dom.replace(/<script[^>]*>.*?<\/script>/gs, "");
+    const canvases = [...body.matchAll(/<canvas width="(\d+)"/g)].map(([, size]) => Number(size));
+    expect(canvases).toHaveLength(charts);
+    for (const canvas of canvases) {
+      expect(canvas).toBeGreaterThan(300);
+      expect(canvas).toBeLessThanOrEqual(width);
+    }
+    for (const label of labels) {
+      expect(body).toMatch(new RegExp(`role="button"[^>]*>(<[^>]+>)*(${label})|>(${label})<`));
+    }
+    // A band's edges are series without a place in the legend.
+    expect(body).toMatch(/class="u-series edge"/);
+    expect(body).toContain("Tokens ");
+  }
+});
 
 it.each([600, 1400])("a browser %i wide draws every chart, without an error", async (width) => {
   const folder = temporaryFolder();

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { SettingsInput } from "../../src/config/settings.js";
 import { listCheckpoints } from "../../src/run/checkpoints.js";
@@ -38,12 +38,14 @@ export function fingerprint(folder: string): Record<string, unknown> {
   const { seconds: _, ...state } = JSON.parse(
     readFileSync(join(newest.path, "state.json"), "utf8"),
   );
+  const history = join(newest.path, "history.safetensors");
   const bytes = (path: string) => readFileSync(path).toString("base64");
   return {
     files: readdirSync(folder).sort(),
     step: newest.step,
     weights: bytes(join(newest.path, "model.safetensors")),
     optimizer: bytes(join(newest.path, "optimizer.safetensors")),
+    history: existsSync(history) ? bytes(history) : null,
     state,
     best: bytes(join(folder, "model.safetensors")),
     metrics: readMetrics(join(folder, "metrics.jsonl")).map(

@@ -1,0 +1,137 @@
+import { nn, type Tensor, torch } from "../../lib/index.js";
+import type { CausalWaveNetConfig, Kernels } from "./config.js";
+import { type History, requireHistory } from "./history.js";
+
+/**
+ * One layer of a WaveNet (van den Oord et al., 2016, section 2.3): a causal convolution of two taps, one on each
+ * position and one `dilation` before it, whose outputs are tanh and the sigmoid that gates it, and a projection that
+ * is added to the layer's input. Residual and skip connections share that projection, so the sum of the skips is what
+ * the last layer gives. The convolution reads the input's layer norm, which the paper does not have.
+ */
+export class GatedConvLayer extends nn.Module {
+  readonly norm: nn.LayerNorm;
+  /** Of `[x[t - dilation], x[t]]`, 2 C channels, to C of the tanh and C of the gate. */
+  readonly conv: nn.Linear;
+  readonly out: nn.Linear;
+  readonly dilation: number;
+  readonly #kernels: Kernels;
+
+  constructor(nEmbd: number, dilation: number, kernels: Kernels, factory: nn.FactoryOptions = {}) {
+    super();
+    this.norm = new nn.LayerNorm(nEmbd, factory);
+    this.conv = new nn.Linear(2 * nEmbd, 2 * nEmbd, factory);
+    this.out = new nn.Linear(nEmbd, nEmbd, factory);
+    this.dilation = dilation;
+    this.#kernels = kernels;
+  }
+
+  /**
+   * @param normed - the norm of x, (B, T, C)
+   * @param past - the norm of the `dilation` inputs before x: (B, dilation, C)
+   * @returns what is added to x, (B, T, C), and the norm of the last `dilation` inputs
+   */
+  forward(normed: Tensor, past: Tensor): { y: Tensor; past: Tensor } {
+    const { dilation } = this;
+    const length = normed.shape[1]!;
+    const before =
+      dilation < length
+        ? torch.cat([past, normed.narrow(1, 0, length - dilation)], 1)
+        : past.narrow(1, 0, length);
+    const next =
+      dilation < length
+        ? normed.narrow(1, length - dilation, dilation)
+        : torch.cat([past.narrow(1, length, dilation - length), normed], 1);
+    const taps = torch.cat([before, normed], -1);
+    const y =
+      this.#kernels === "fused"
+        ? nn.fused.linear(nn.fused.gatedTanh(nn.fused.linear(taps, this.conv)), this.out)
+        : this.out.forward(gatedTanh(this.conv.forward(taps)));
+    return { y, past: next.detach().to(past.dtype) };
+  }
+}
+
+function gatedTanh(x: Tensor): Tensor {
+  const [filter, gate] = x.chunk(2, -1) as [Tensor, Tensor];
+  return filter.tanh().mul(gate.sigmoid());
+}
+
+/** The dilations of so many layers: 1, 2, 4, ... */
+export function dilationsOf(layers: number): number[] {
+  return Array.from({ length: layers }, (_, layer) => 2 ** layer);
+}
+
+/**
+ * h(x) at every position: layers whose dilations double, so that the text they look back on grows exponentially with
+ * their number. The part of it that lies before a block comes in as its {@link History}, so a block costs its own
+ * positions only.
+ */
+export class CausalWaveNet extends nn.Module {
+  readonly layers: nn.ModuleList<GatedConvLayer>;
+  /** Of what the last layer gives. */
+  readonly norm: nn.LayerNorm;
+  /** How many tokens h at a position depends on, its own among them. */
+  readonly receptiveField: number;
+  /** The probability that what a layer adds is dropped. */
+  readonly dropout: number;
+  readonly #nEmbd: number;
+  readonly #kernels: Kernels;
+
+  constructor(
+    nEmbd: number,
+    { layers }: Pick<CausalWaveNetConfig, "layers">,
+    dropout: number,
+    kernels: Kernels,
+    factory: nn.FactoryOptions = {},
+  ) {
+    super();
+    const dilations = dilationsOf(layers);
+    this.layers = new nn.ModuleList(
+      dilations.map((dilation) => new GatedConvLayer(nEmbd, dilation, kernels, factory)),
+    );
+    this.norm = new nn.LayerNorm(nEmbd, factory);
+    this.receptiveField = 1 + dilations.reduce((sum, dilation) => sum + dilation, 0);
+    this.dropout = dropout;
+    this.#nEmbd = nEmbd;
+    this.#kernels = kernels;
+  }
+
+  /** That of a text's first block. */
+  emptyHistory(rows: number, options: { dtype?: Tensor["dtype"]; device?: string } = {}): History {
+    return this.#shapes(rows).map((shape) => torch.zeros(shape, options));
+  }
+
+  /** @throws WaveGPTError ERR_WAVEGPT_ARGUMENT where it is not this network's, or not of so many rows */
+  requireHistory(history: History, rows: number): void {
+    requireHistory(history, this.#shapes(rows));
+  }
+
+  /** @param x - (B, T, C), T of any length @returns h, (B, T, C), and the history after x */
+  forward(x: Tensor, history: History): { h: Tensor; history: History } {
+    const norms = [...this.layers].map(({ norm }) => norm).concat(this.norm);
+    let output = x;
+    let normed = this.#normalize(x, norms[0]!);
+    const next = [...this.layers].map((layer, i) => {
+      const { y, past } = layer.forward(normed, history[i]!);
+      [output, normed] = this.#addNormalize(output, y, norms[i + 1]!);
+      return past;
+    });
+    return { h: normed, history: next };
+  }
+
+  #normalize(x: Tensor, norm: nn.LayerNorm): Tensor {
+    return this.#kernels === "fused" ? nn.fused.layerNorm(x, norm) : norm.forward(x);
+  }
+
+  #addNormalize(x: Tensor, y: Tensor, norm: nn.LayerNorm): [sum: Tensor, normed: Tensor] {
+    const { training } = this;
+    if (this.#kernels === "fused") {
+      return nn.fused.addDropoutLayerNorm(x, y, norm, { p: this.dropout, training });
+    }
+    const sum = x.add(nn.functional.dropout(y, { p: this.dropout, training }));
+    return [sum, norm.forward(sum)];
+  }
+
+  #shapes(rows: number): number[][] {
+    return [...this.layers].map(({ dilation }) => [rows, dilation, this.#nEmbd]);
+  }
+}

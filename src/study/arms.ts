@@ -1,0 +1,212 @@
+import type { SettingName, Settings, SettingsInput } from "../config/settings.js";
+import type { Matched } from "./match.js";
+
+/** One of the models that a study compares: trained alike but for its own settings. */
+export interface Arm {
+  /** Names it in folders and on the command line. */
+  readonly id: string;
+  readonly title: string;
+  /** What it has otherwise than the others, from what all have. */
+  readonly settings: (shared: Settings) => SettingsInput;
+  /** Whether the loss is looked at by position and length of history, too. */
+  readonly positions?: boolean;
+  /** A GPT whose size is that of the study's {@link Study.subject}. */
+  readonly matched?: Matched;
+}
+
+/** A table of arms and the settings that they share. */
+export interface Study {
+  readonly name: string;
+  readonly title: string;
+  /** Settings between the preset's and those that a user gives. */
+  readonly settings: SettingsInput;
+  readonly arms: readonly Arm[];
+  /** The arm that the study is about. */
+  readonly subject: string;
+  /** The arms that the subject is to beat; the better of them counts. */
+  readonly rivals: readonly string[];
+  /** Trained on synthetic texts instead, one model for each task. */
+  readonly probes?: boolean;
+  /** A held-out loss in nats that others give for the setting. */
+  readonly published?: { readonly source: string; readonly loss: number };
+}
+
+/** What arms set, and a user of a study therefore cannot. */
+export const ARM_SETTINGS: readonly SettingName[] = [
+  "model",
+  "wavenet",
+  "wavenetHistory",
+  "wavenetAlpha",
+  "order",
+];
+
+const causal = { model: "wavegpt", wavenet: "causal", order: "running" } as const;
+
+const GPT: Arm = {
+  id: "gpt",
+  title: "GPT",
+  settings: () => ({ model: "gpt", order: "shuffled" }),
+  positions: true,
+};
+
+const PREVIOUS: Arm = {
+  id: "previous",
+  title: "WaveGPT, previous",
+  // A number of layers that was given is meant for the causal form: this one merges with as many as a block needs.
+  settings: () => ({
+    ...{ model: "wavegpt", wavenet: "previous", order: "shuffled" },
+    wavenetLayers: undefined,
+  }),
+  positions: true,
+};
+
+const CAUSAL: Arm = {
+  id: "causal",
+  title: "WaveGPT, causal",
+  settings: () => causal,
+  positions: true,
+};
+
+/** Does a WaveNet over the text before the window lower the loss, at equal size and equal cost? */
+const CONTEXT: Study = {
+  name: "context",
+  title: "Context beyond the window",
+  settings: {
+    learningRate: 3e-3,
+    schedule: "cosine",
+    minLearningRate: 3e-4,
+    warmupSteps: 0.05,
+    steps: 2000,
+    sampleTokens: 0,
+    checkpointEvery: 250,
+    keepCheckpoints: 1,
+  },
+  arms: [
+    GPT,
+    {
+      id: "gpt-parameters",
+      title: "GPT of causal's parameters",
+      settings: () => ({ model: "gpt", order: "shuffled" }),
+      matched: "parameters",
+    },
+    {
+      id: "gpt-flops",
+      title: "GPT of causal's FLOPs",
+      settings: () => ({ model: "gpt", order: "shuffled" }),
+      positions: true,
+      matched: "flops",
+    },
+    {
+      id: "gpt-long",
+      title: "GPT, twice the block",
+      // As many tokens a step: half as many blocks.
+      settings: ({ blockSize, batchSize }) => ({
+        model: "gpt",
+        order: "shuffled",
+        blockSize: 2 * blockSize,
+        batchSize: Math.max(1, Math.round(batchSize / 2)),
+      }),
+      positions: true,
+    },
+    {
+      id: "gpt-running",
+      title: "GPT, rows running on",
+      settings: () => ({ model: "gpt", order: "running" }),
+    },
+    PREVIOUS,
+    CAUSAL,
+    {
+      id: "causal-alpha-one",
+      title: "causal, alpha 1",
+      settings: () => ({ ...causal, wavenetAlpha: "one" }),
+    },
+    {
+      id: "causal-shuffled",
+      title: "causal, history shuffled",
+      settings: () => ({ ...causal, wavenetHistory: "shuffled" }),
+    },
+    {
+      id: "causal-zeroed",
+      title: "causal, history zeroed",
+      settings: () => ({ ...causal, wavenetHistory: "zeroed" }),
+    },
+  ],
+  subject: "causal",
+  rivals: ["gpt-parameters", "gpt-flops"],
+};
+
+/**
+ * nanoGPT's setting for a CPU, as its README gives it with config/train_shakespeare_char.py: beside its
+ * own model, ours in the same setting. Its blocks are drawn at random; its README gives a loss of 1.88.
+ */
+const NANOGPT: Study = {
+  name: "nanogpt",
+  title: "nanoGPT's CPU setting",
+  settings: {
+    nLayers: 4,
+    nHeads: 4,
+    nEmbd: 128,
+    blockSize: 64,
+    batchSize: 12,
+    dropout: 0,
+    trainFraction: 0.9,
+    steps: 2000,
+    learningRate: 1e-3,
+    schedule: "cosine",
+    minLearningRate: 1e-4,
+    warmupSteps: 0.05,
+    weightDecay: 0.1,
+    weightDecayOf: "matrices",
+    beta2: 0.99,
+    clip: 1,
+    sampleTokens: 0,
+    checkpointEvery: 250,
+    keepCheckpoints: 1,
+  },
+  arms: [
+    {
+      id: "nanogpt",
+      title: "nanoGPT's model",
+      settings: () => ({ model: "nanogpt", order: "random" }),
+    },
+    { id: "gpt", title: "GPT", settings: () => ({ model: "gpt", order: "random" }) },
+    CAUSAL,
+  ],
+  subject: "causal",
+  rivals: ["nanogpt"],
+  published: { source: "nanoGPT's README", loss: 1.88 },
+};
+
+/** From how far back can a model of each form answer? */
+const PROBES: Study = {
+  name: "probes",
+  title: "Answers from beyond the window",
+  settings: {
+    nLayers: 2,
+    nHeads: 2,
+    nEmbd: 64,
+    blockSize: 32,
+    batchSize: 64,
+    dropout: 0,
+    steps: 2000,
+    learningRate: 2e-3,
+    minLearningRate: 2e-4,
+    clip: 1,
+  },
+  arms: [
+    GPT,
+    PREVIOUS,
+    CAUSAL,
+    {
+      id: "causal-deep",
+      // Two taps with dilations up to 2,048: as far as the farthest distance.
+      title: "WaveGPT, causal, 12 layers",
+      settings: () => ({ ...causal, wavenetLayers: 12 }),
+    },
+  ],
+  subject: "causal",
+  rivals: [],
+  probes: true,
+};
+
+export const STUDIES: readonly Study[] = [CONTEXT, NANOGPT, PROBES];

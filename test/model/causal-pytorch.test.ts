@@ -1,0 +1,60 @@
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { safetensors, torch } from "../../lib/index.js";
+import { CausalWaveNet } from "../../src/model/causal-wavenet.js";
+import { KERNELS } from "../../src/model/index.js";
+import { inTemporaryFolder, pytorch } from "../nn/pytorch.js";
+import { maxError } from "./compare.js";
+
+// The same network from torch's own convolutions, over the whole text at once.
+const CONVOLUTIONS = `
+weights = load_file(sys.argv[2])
+x = weights.pop("x").transpose(1, 2)
+x.requires_grad_(True)
+start = x
+names = [name for name in weights]
+for name in names:
+    weights[name].requires_grad_(True)
+channels = x.shape[1]
+def norm(x, name):
+    return F.layer_norm(x.transpose(1, 2), (channels,), weights[name + ".weight"], weights[name + ".bias"]).transpose(1, 2)
+for layer in range(int(sys.argv[3])):
+    conv, project = (weights[f"layers.{layer}.{name}.weight"] for name in ("conv", "out"))
+    taps = torch.stack([conv[:, :channels], conv[:, channels:]], -1)
+    padded = F.pad(norm(x, f"layers.{layer}.norm"), (2 ** layer, 0))
+    z = F.conv1d(padded, taps, weights[f"layers.{layer}.conv.bias"], dilation=2 ** layer)
+    gated = torch.tanh(z[:, :channels]) * torch.sigmoid(z[:, channels:])
+    x = x + F.conv1d(gated, project[:, :, None], weights[f"layers.{layer}.out.bias"])
+h = norm(x, "norm")
+keep("h", h.transpose(1, 2))
+h.pow(3).sum().backward()
+keep("d_x", start.grad.transpose(1, 2))
+for name in names:
+    keep(name, weights[name].grad)
+`;
+
+it.each(KERNELS)(
+  "the causal WaveNet is PyTorch's dilated convolutions of its weights (%s)",
+  (kernels) => {
+    using _ = torch.scope();
+    torch.manualSeed(11);
+    const layers = 5;
+    const net = new CausalWaveNet(24, { layers }, 0, kernels, { dtype: "float64" });
+    const x = torch.randn([2, 77, 24], { dtype: "float64" });
+    const expected = inTemporaryFolder((folder) => {
+      const path = join(folder, "weights.safetensors");
+      safetensors.save(path, { ...net.stateDict(), x });
+      return pytorch(CONVOLUTIONS, path, String(layers));
+    });
+    x.requiresGrad_(true);
+    const { h } = net.forward(x, net.emptyHistory(2, { dtype: "float64" }));
+    h.pow(3).sum().backward();
+    // Float64 summed in another order; the gradients are sums over 154 positions of numbers about 1.
+    expect(maxError(h, expected.h!)).toBeLessThan(1e-13);
+    expect(maxError(x.grad!, expected.d_x!)).toBeLessThan(1e-12);
+    for (const [name, parameter] of net.namedParameters()) {
+      if (name.endsWith("weight"))
+        expect(maxError(parameter.grad!, expected[name]!)).toBeLessThan(1e-11);
+    }
+  },
+);
