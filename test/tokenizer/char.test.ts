@@ -117,8 +117,8 @@ describe("a saved tokenizer", () => {
   it("is refused where it is damaged, with what was expected", () => {
     const good = CharTokenizer.fromText("abc").toJSON();
     const cases: [unknown, RegExp][] = [
-      [null, /"type" is one of "char", "gpt2", got none/],
-      [{ ...good, type: "word" }, /"type" is one of "char", "gpt2", got "word"/],
+      [null, /"type" is one of "char", "gpt2", "ids", got none/],
+      [{ ...good, type: "word" }, /"type" is one of "char", "gpt2", "ids", got "word"/],
       [{ ...good, type: "constructor" }, /got "constructor"/],
       [{ ...good, version: 2 }, /expected "version" 1, got 2/],
       [{ ...good, vocabulary: [] }, /at least one character/],
