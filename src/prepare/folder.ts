@@ -23,25 +23,32 @@ function difference(then: Progress["plan"], now: Progress["plan"]): string | nul
 }
 
 /**
- * Makes the folder, or finds out where to go on in it.
+ * Makes the folder where it is missing.
+ * @throws UsageError where it holds what is not ours
+ */
+export function makeFolder(out: string): void {
+  writing(out, () => mkdirSync(out, { recursive: true }));
+  const foreign = writing(out, () => readdirSync(out)).find((name) => !OWN.test(name));
+  if (foreign !== undefined) {
+    throw new UsageError(
+      `--out: ${out} holds ${foreign}, which \`wavegpt prepare\` did not write, so nothing in it was touched. Choose another folder.`,
+    );
+  }
+}
+
+/**
+ * Finds out where to go on in a folder that {@link makeFolder} made and this process has locked.
  * @returns null to begin, `"finished"` where nothing is left to do
- * @throws UsageError where it holds something else, or what it holds is not to be touched
+ * @throws UsageError where what it holds is not to be touched
  */
 export function openFolder(
   out: string,
   plan: Progress["plan"],
   { resume, overwrite }: { readonly resume: boolean; readonly overwrite: boolean },
 ): Progress | "finished" | null {
-  writing(out, () => mkdirSync(out, { recursive: true }));
-  const names = writing(out, () => readdirSync(out));
-  const foreign = names.find((name) => !OWN.test(name));
-  if (foreign !== undefined) {
-    throw new UsageError(
-      `--out: ${out} holds ${foreign}, which \`wavegpt prepare\` did not write, so nothing in it was touched. Choose another folder.`,
-    );
-  }
   const finished = existsSync(join(out, MANIFEST));
   if (overwrite) {
+    const names = readdirSync(out).filter((name) => name !== ".lock");
     for (const name of names) rmSync(join(out, name), { force: true });
     return null;
   }

@@ -16,7 +16,7 @@ import { writeFileAtomic } from "../run/atomic.js";
 import { lockRun } from "../run/lock.js";
 import { type Batch, readBatches } from "./batches.js";
 import type { EncodeAnswer } from "./encoding.js";
-import { openFolder } from "./folder.js";
+import { makeFolder, openFolder } from "./folder.js";
 import { Meter, type PrepareEvent } from "./meter.js";
 import { checkOptions, openSource, type PrepareOptions } from "./options.js";
 import { EncoderPool } from "./pool.js";
@@ -51,6 +51,8 @@ const BEGUN: Written = {
 class Output {
   #written: Written;
   #fileStart: Written;
+  readonly #sums: Record<PartName, { documents: number; characters: number; bytes: number }>;
+  #empty: number;
   #committed = performance.now();
 
   private constructor(
@@ -62,6 +64,13 @@ class Output {
   ) {
     this.#written = written;
     this.#fileStart = fileStart;
+    const sumsOf = ({ documents, characters, bytes }: PartProgress) => ({
+      documents,
+      characters,
+      bytes,
+    });
+    this.#sums = { train: sumsOf(written.parts.train), val: sumsOf(written.parts.val) };
+    this.#empty = written.emptyDocuments;
   }
 
   static async open(
@@ -85,39 +94,41 @@ class Output {
     return output;
   }
 
+  /** What there is up to a place where reading can begin. */
   get written(): Written {
     return this.#written;
   }
 
   add(batch: Batch, answer: Extract<EncodeAnswer, { parts: unknown }>): void {
-    const parts = Object.fromEntries(
-      PARTS.map((part, index) => {
-        const { tokens, documents, characters, bytes } = answer.parts[index]!;
-        const before = this.#written.parts[part];
-        this.writers[part].append(tokens);
-        const sums = {
-          documents: before.documents + documents,
-          characters: before.characters + characters,
-          bytes: before.bytes + bytes,
-          shards: before.shards,
-        };
-        return [part, sums];
-      }),
-    ) as Record<PartName, PartProgress>;
-    const emptyDocuments = this.#written.emptyDocuments + answer.empty;
-    const position = batch.after ?? this.#written.position;
-    const newFile = position.file !== this.#written.position.file;
-    this.#written = { position, open: batch.open, emptyDocuments, parts };
-    // In the middle of a row there is no going on.
+    for (const [index, part] of PARTS.entries()) {
+      const { tokens, documents, characters, bytes } = answer.parts[index]!;
+      const sums = this.#sums[part];
+      this.writers[part].append(tokens);
+      sums.documents += documents;
+      sums.characters += characters;
+      sums.bytes += bytes;
+    }
+    this.#empty += answer.empty;
+    // In the middle of a row there is no going on: what was written of it is cut off if this is the end.
     if (batch.after === null) return;
-    if (newFile) this.#sync();
+    const newFile = batch.after.file !== this.#written.position.file;
+    const progressOf = (part: PartName): PartProgress => ({
+      ...this.#sums[part],
+      shards: this.writers[part].written,
+    });
+    this.#written = {
+      position: batch.after,
+      open: batch.open,
+      emptyDocuments: this.#empty,
+      parts: { train: progressOf("train"), val: progressOf("val") },
+    };
     if (newFile) this.#fileStart = this.#written;
     if (newFile || performance.now() - this.#committed > 1000 * COMMIT_SECONDS) this.commit();
   }
 
   /** Puts all that was added on the disk. */
   commit(): void {
-    this.#sync();
+    for (const part of PARTS) this.writers[part].sync();
     this.#write();
   }
 
@@ -140,16 +151,6 @@ class Output {
 
   close(): void {
     for (const part of PARTS) this.writers[part].close();
-  }
-
-  #sync(): void {
-    const parts = Object.fromEntries(
-      PARTS.map((part) => [
-        part,
-        { ...this.#written.parts[part], shards: this.writers[part].sync() },
-      ]),
-    ) as Record<PartName, PartProgress>;
-    this.#written = { ...this.#written, parts };
   }
 
   #write(): void {
@@ -195,9 +196,13 @@ export async function prepare(given: PrepareOptions): Promise<PrepareResult> {
       tokenizer: tokenizer.describe(),
       ...{ validation, textColumn, separator, shardTokens, documents },
     };
-    const progress = openFolder(out, plan, options);
-    if (progress === "finished") return { out, finished: true, ...counts(readManifest(out)) };
+    makeFolder(out);
     using _lock = lockRun(out, "preparing text");
+    const progress = openFolder(out, plan, options);
+    if (progress === "finished") {
+      emit({ type: "notice", message: `${out} is finished already.` });
+      return { out, finished: true, ...counts(readManifest(out)) };
+    }
     const output = await Output.open(out, plan, progress, {
       dtype: tokenizer.dtype,
       shardTokens,
@@ -226,7 +231,7 @@ export async function prepare(given: PrepareOptions): Promise<PrepareResult> {
       });
       if (signal?.aborted) {
         output.commit();
-        return { ...summary(out, output.written, meter.tokens), finished: false };
+        return { out, finished: false, ...soFar(output.written) };
       }
       return await finish(out, output, { tokenizer, source, validation, emit, meter });
     } catch (error) {
@@ -283,9 +288,14 @@ function counts({ train, val }: Pick<Manifest, PartName>) {
   return { documents: train.documents + val.documents, tokens: train.tokens + val.tokens };
 }
 
-function summary(out: string, written: Written, tokens: number) {
-  const documents = PARTS.reduce((sum, part) => sum + written.parts[part].documents, 0);
-  return { out, documents, tokens };
+function soFar({ parts }: Written) {
+  const sum = (of: (part: PartProgress) => number) => of(parts.train) + of(parts.val);
+  return {
+    documents: sum(({ documents }) => documents),
+    tokens: sum(({ shards: { full, partial } }) =>
+      full.reduce((tokens, shard) => tokens + shard.tokens, partial),
+    ),
+  };
 }
 
 async function finish(

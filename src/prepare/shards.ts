@@ -106,11 +106,15 @@ export class ShardWriter {
     }
   }
 
+  /** What has been written so far. */
+  get written(): WrittenShards {
+    return { full: [...this.#full], partial: this.#open?.tokens ?? 0 };
+  }
+
   /** Puts on the disk what has been written so far. */
-  sync(): WrittenShards {
+  sync(): void {
     const shard = this.#open;
     if (shard !== null) writing(shard.path, () => fsyncSync(shard.fd));
-    return { full: [...this.#full], partial: shard?.tokens ?? 0 };
   }
 
   /** Ends the last shard, which may be shorter than the others. */
