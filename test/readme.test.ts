@@ -84,7 +84,7 @@ describe("what the README names is there", () => {
       spawnSync(process.execPath, [path.join(root, "bin", "wavegpt.js"), ...command, "--help"], {
         encoding: "utf8",
       }).stdout;
-    const all = ["train", "generate", "compare", "report", "doctor"]
+    const all = ["train", "prepare", "generate", "compare", "report", "doctor"]
       .map((command) => help(command))
       .join("\n");
     const flags = new Set(
@@ -97,7 +97,14 @@ describe("what the README names is there", () => {
     const commands = new Set(
       [...readme.matchAll(/`wavegpt (\w+)/g)].map((match) => match[1] ?? ""),
     );
-    expect([...commands].sort()).toEqual(["compare", "doctor", "generate", "report", "train"]);
+    expect([...commands].sort()).toEqual([
+      "compare",
+      "doctor",
+      "generate",
+      "prepare",
+      "report",
+      "train",
+    ]);
   });
 
   test("every variable of the documents is read somewhere in the sources", () => {
