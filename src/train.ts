@@ -1,4 +1,5 @@
 import { torch } from "../lib/index.js";
+import { drawOrder } from "./config/resolve.js";
 import type { SettingsInput } from "./config/settings.js";
 import { DataLoader } from "./data/index.js";
 import { writeReport } from "./report/index.js";
@@ -21,7 +22,6 @@ import {
   buildModel,
   buildOptimizer,
   describeRun,
-  drawOrder,
   heldOutBatches,
   modelVocabulary,
   restoreLatest,

@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import type { DrawOrder } from "../data/loader.js";
 import { expectation } from "./expectation.js";
 import { type FileSettings, readConfigFile } from "./file.js";
 import { DEFAULT_PRESET, presetNamed } from "./presets.js";
@@ -41,6 +42,15 @@ const OF_FORM = {
   wavenetHistory: "causal",
   wavenetAlpha: "causal",
 } as const satisfies Partial<Record<keyof Settings, Settings["wavenet"]>>;
+
+function isCausal({ model, wavenet }: Settings): boolean {
+  return model === "wavegpt" && wavenet === "causal";
+}
+
+/** How the training text is gone through: a model that carries its history needs rows that run on. */
+export function drawOrder(settings: Settings): DrawOrder {
+  return settings.order ?? (isCausal(settings) ? "running" : "shuffled");
+}
 
 const WARMING_UP: readonly Settings["schedule"][] = [
   "linear-warmup",
@@ -88,17 +98,15 @@ function checkTogether(settings: Settings): void {
       `minLearningRate (--min-learning-rate): expected at most the learning rate ${settings.learningRate}, got ${settings.minLearningRate}.`,
     );
   }
-  if (settings.model === "wavegpt" && settings.wavenet === "causal") {
-    if (settings.cudaGraph) {
-      problems.push(
-        "cudaGraph (--cuda-graph): expected a model that carries nothing from step to step, got --wavenet causal.",
-      );
-    }
-    if (settings.previous === "document") {
-      problems.push(
-        "previous (--previous): the causal form reads the text as one document; expected text, got document.",
-      );
-    }
+  if (isCausal(settings) && settings.previous === "document") {
+    problems.push(
+      "previous (--previous): the causal form reads the whole text as one document; expected text, got document.",
+    );
+  }
+  if (settings.cudaGraph && drawOrder(settings) === "running") {
+    problems.push(
+      "cudaGraph (--cuda-graph): steps whose rows run on through the text are not captured; expected --order shuffled and another --wavenet than causal.",
+    );
   }
   if (settings.cudaGraph && settings.device !== "auto" && settings.device !== "cuda") {
     problems.push(

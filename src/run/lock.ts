@@ -12,11 +12,12 @@ interface Owner {
   readonly began: string | null;
 }
 
-/** Tells a process from a later one of the same number (Linux). */
+/** Tells a process from a later one of the same number, and from what is left of it when it has ended (Linux). */
 function beginningOf(pid: number): string | null {
   try {
-    // The name in parentheses may hold anything; the 20th field after it is the time.
-    return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ")[19] ?? null;
+    // The name in parentheses may hold anything; the first field after it is the state, the 20th the time.
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
+    return fields[0] === "Z" ? null : (fields[19] ?? null);
   } catch {
     return null;
   }

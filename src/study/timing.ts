@@ -1,10 +1,11 @@
 import { torch } from "../../lib/index.js";
+import { drawOrder } from "../config/resolve.js";
 import type { Settings } from "../config/settings.js";
 import { DataLoader, type DataLoaderOptions } from "../data/index.js";
 import { CarriedHistory } from "../training/carried-history.js";
 import { chooseDevice, type TrainingDevice } from "../training/device.js";
 import { type Precision, precisionOf } from "../training/precision.js";
-import { buildModel, buildOptimizer, drawOrder, modelVocabulary } from "../training/setup.js";
+import { buildModel, buildOptimizer, modelVocabulary } from "../training/setup.js";
 import { loadTrainingText } from "../training/source.js";
 import { trainStep } from "../training/step.js";
 import { nextTurn } from "../training/turn.js";

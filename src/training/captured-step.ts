@@ -42,10 +42,8 @@ export class CapturedStep implements Disposable {
 
   /** As {@link trainStep}; the result holds until the next call. */
   run(batch: Batch): StepResult {
-    // Blocks at the very beginning of the text lack tokens before them, and rows that ran out of it count no targets:
-    // seldom enough to be left out.
-    const whole = batch.previousMask === null && !batch.rowTargets?.includes(0);
-    if (batch.rows !== this.rows || !whole) {
+    // Blocks at the very beginning of the text lack tokens before them: seldom enough to be left out.
+    if (batch.rows !== this.rows || batch.previousMask !== null) {
       return trainStep(this.model, this.optimizer, batch, this.options);
     }
     const tensors = this.#copied(batch);

@@ -3,7 +3,6 @@ import { optim, type Tensor, torch } from "../../lib/index.js";
 import type { Settings } from "../config/settings.js";
 import { UsageError } from "../config/usage-error.js";
 import {
-  type DrawOrder,
   EvaluationLoader,
   type EvaluationLoaderOptions,
   RunningEvaluationLoader,
@@ -64,11 +63,6 @@ export function buildModel(settings: Settings, vocabSize: number, device: string
     }
     throw error;
   }
-}
-
-/** How the training text is gone through: a model that carries its history needs rows that run on. */
-export function drawOrder({ order, model, wavenet }: Settings): DrawOrder {
-  return order ?? (model === "wavegpt" && wavenet === "causal" ? "running" : "shuffled");
 }
 
 /** The held-out text, or as much of it as an evaluation takes. */

@@ -83,7 +83,7 @@ describe("bad usage ends with status 2 and one line, before libtorch is loaded",
     [
       "a WaveNet that is not there",
       ["train", "--wavenet", "next"],
-      /--wavenet\): expected "previous", "causal", got "next"/,
+      /--wavenet\): expected one of "previous", "causal", got "next"/,
     ],
     [
       "heads that do not divide the width",

@@ -85,6 +85,8 @@ describe("a model's configuration", () => {
     const options = { vocabSize: 9, nEmbd: 8, wavenet: { layers: 2 } };
     expect(createModel("wavegpt", options)).toBeInstanceOf(WaveGPT);
     expect(createModel("gpt", options).alpha()).toBeNull();
-    expect(() => createModel("rnn" as "gpt", options)).toThrow(/one of wavegpt, gpt, got "rnn"/);
+    expect(() => createModel("rnn" as "gpt", options)).toThrow(
+      /one of wavegpt, gpt, nanogpt, got "rnn"/,
+    );
   });
 });
