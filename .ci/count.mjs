@@ -25,5 +25,6 @@ for (const file of files) {
 }
 // A failed step without a failed test: the build, a check, the training run.
 if (failed === 0) failed += Number(failedSteps);
-console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+if (skipped > 0) console.log(`${skipped} skipped: the runner says of each why`);
+console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed > 0 || passed === 0 ? 1 : 0);
