@@ -1,3 +1,5 @@
+import { quantile } from "../../src/study/statistics.js";
+
 /** What many measurements of one thing say: the middle, and how far the middle half of them reaches. */
 export interface Spread {
   readonly median: number;
@@ -5,14 +7,6 @@ export interface Spread {
   readonly upperQuartile: number;
   readonly min: number;
   readonly max: number;
-}
-
-function quantile(sorted: readonly number[], at: number): number {
-  const place = at * (sorted.length - 1);
-  const below = Math.floor(place);
-  const lower = sorted[below]!;
-  const upper = sorted[Math.min(below + 1, sorted.length - 1)]!;
-  return lower + (upper - lower) * (place - below);
 }
 
 export function spreadOf(values: readonly number[]): Spread {

@@ -62,3 +62,12 @@ export function pairedDifference(
   }
   return estimate(differences);
 }
+
+/** The value below which the share `at` of sorted values lies, between two of them by a straight line. */
+export function quantile(sorted: readonly number[], at: number): number {
+  const place = at * (sorted.length - 1);
+  const below = Math.floor(place);
+  const lower = sorted[below]!;
+  const upper = sorted[Math.min(below + 1, sorted.length - 1)]!;
+  return lower + (upper - lower) * (place - below);
+}

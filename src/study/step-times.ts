@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { quantile } from "./statistics.js";
 import type { StepTimes } from "./timing.js";
 
 /** In a study's folder: what its arms' steps took. */
@@ -12,14 +13,6 @@ export interface StepTime {
   readonly upperQuartile: number;
   readonly tokensPerSecond: number;
   readonly rounds: number;
-}
-
-function quantile(sorted: readonly number[], at: number): number {
-  const place = at * (sorted.length - 1);
-  const below = Math.floor(place);
-  const lower = sorted[below]!;
-  const upper = sorted[Math.min(below + 1, sorted.length - 1)]!;
-  return lower + (upper - lower) * (place - below);
 }
 
 /** Null where an arm was not timed. */
