@@ -71,15 +71,12 @@ export class CausalWaveNet extends nn.Module {
   readonly norm: nn.LayerNorm;
   /** How many tokens h at a position depends on, its own among them. */
   readonly receptiveField: number;
-  /** The probability that what a layer adds is dropped. */
-  readonly dropout: number;
   readonly #nEmbd: number;
   readonly #kernels: Kernels;
 
   constructor(
     nEmbd: number,
     { layers }: Pick<CausalWaveNetConfig, "layers">,
-    dropout: number,
     kernels: Kernels,
     factory: nn.FactoryOptions = {},
   ) {
@@ -90,7 +87,6 @@ export class CausalWaveNet extends nn.Module {
     );
     this.norm = new nn.LayerNorm(nEmbd, factory);
     this.receptiveField = 1 + dilations.reduce((sum, dilation) => sum + dilation, 0);
-    this.dropout = dropout;
     this.#nEmbd = nEmbd;
     this.#kernels = kernels;
   }
@@ -123,11 +119,10 @@ export class CausalWaveNet extends nn.Module {
   }
 
   #addNormalize(x: Tensor, y: Tensor, norm: nn.LayerNorm): [sum: Tensor, normed: Tensor] {
-    const { training } = this;
     if (this.#kernels === "fused") {
-      return nn.fused.addDropoutLayerNorm(x, y, norm, { p: this.dropout, training });
+      return nn.fused.addDropoutLayerNorm(x, y, norm, { p: 0, training: this.training });
     }
-    const sum = x.add(nn.functional.dropout(y, { p: this.dropout, training }));
+    const sum = x.add(y);
     return [sum, norm.forward(sum)];
   }
 

@@ -41,7 +41,7 @@ export class WaveGPT extends LanguageModelBase {
     this.pos_emb = new nn.Embedding(blockSize, nEmbd, factory);
     this.decoders = makeDecoders(config, factory);
     if (wavenet.mode === "causal") {
-      this.wavenet = new CausalWaveNet(nEmbd, wavenet, 0, kernels, factory);
+      this.wavenet = new CausalWaveNet(nEmbd, wavenet, kernels, factory);
       const mixed = wavenet.alpha === "learned";
       const start = torch.full([nEmbd], mixed ? CAUSAL_BETA : 0, factory);
       this.beta = new nn.Parameter(start, { requiresGrad: mixed });
