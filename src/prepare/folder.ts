@@ -6,8 +6,9 @@ import { MANIFEST } from "../data/manifest.js";
 import { writing } from "../run/failure.js";
 import { type Progress, readProgress } from "./progress.js";
 
-const OWN =
-  /^(manifest\.json|tokenizer\.json|progress\.json|\.lock|\.progress\.json\..*\.tmp|(train|val)-\d+\.npy)$/;
+const OWN = /^((manifest|tokenizer|progress)\.json|\.lock|(train|val)-\d+\.npy)$/;
+/** What a process leaves that is killed while it replaces a file (`writeFileAtomic`). */
+const LEFT = /^\.(manifest|tokenizer|progress)\.json\.\d+\.tmp$/;
 
 function difference(then: Progress["plan"], now: Progress["plan"]): string | null {
   for (const key of Object.keys(now)) {
@@ -28,7 +29,9 @@ function difference(then: Progress["plan"], now: Progress["plan"]): string | nul
  */
 export function makeFolder(out: string): void {
   writing(out, () => mkdirSync(out, { recursive: true }));
-  const foreign = writing(out, () => readdirSync(out)).find((name) => !OWN.test(name));
+  const foreign = writing(out, () => readdirSync(out)).find(
+    (name) => !OWN.test(name) && !LEFT.test(name),
+  );
   if (foreign !== undefined) {
     throw new UsageError(
       `--out: ${out} holds ${foreign}, which \`wavegpt prepare\` did not write, so nothing in it was touched. Choose another folder.`,
@@ -47,9 +50,12 @@ export function openFolder(
   { resume, overwrite }: { readonly resume: boolean; readonly overwrite: boolean },
 ): Progress | "finished" | null {
   const finished = existsSync(join(out, MANIFEST));
+  const remove = (gone: (name: string) => boolean) => {
+    for (const name of readdirSync(out).filter(gone)) rmSync(join(out, name), { force: true });
+  };
+  remove((name) => LEFT.test(name));
   if (overwrite) {
-    const names = readdirSync(out).filter((name) => name !== ".lock");
-    for (const name of names) rmSync(join(out, name), { force: true });
+    remove((name) => name !== ".lock");
     return null;
   }
   if (finished) {

@@ -1,4 +1,12 @@
-import { closeSync, existsSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { run, start, temporaryFolder } from "../cli/command.js";
@@ -35,24 +43,36 @@ beforeAll(async () => {
   reference = contents(out);
 });
 
+/** Where a preparation would go on. */
+function savedPosition(out: string): string {
+  const progress = join(out, "progress.json");
+  if (!existsSync(progress)) return "";
+  return JSON.stringify(JSON.parse(readFileSync(progress, "utf8")).position);
+}
+
 describe("a preparation that is cut off", () => {
   it("ends in the same bytes, wherever kill -9 meets it, and however often", async () => {
     const out = join(folder, "killed");
     const places = new Set<string>();
     let kills = 0;
-    for (let wait = 450; kills < 12; wait += 170) {
+    for (;;) {
       const running = start(["prepare", ...SOURCES, ...flags(out), "--resume"]);
-      const timer = setTimeout(() => running.child.kill("SIGKILL"), wait);
-      const { status, signal } = await running.finished;
-      clearTimeout(timer);
+      const kill = () => running.child.kill("SIGKILL");
+      const begun = savedPosition(out);
+      // As soon as something more is saved, and a while later; at the start, in between.
+      const watch = setInterval(() => {
+        if (savedPosition(out) === begun) return;
+        clearInterval(watch);
+        setTimeout(kill, (kills % 3) * 25);
+      }, 2);
+      const early = kills % 4 === 0 ? setTimeout(kill, 250 + 40 * kills) : undefined;
+      const { status, signal, stderr } = await running.finished;
+      clearInterval(watch);
+      clearTimeout(early);
       if (status === 0) break;
-      expect(signal).toBe("SIGKILL");
+      expect(signal, stderr).toBe("SIGKILL");
       kills++;
-      const progress = join(out, "progress.json");
-      if (existsSync(progress)) {
-        const { position } = JSON.parse(readFileSync(progress, "utf8")) as { position: unknown };
-        places.add(JSON.stringify(position));
-      }
+      places.add(savedPosition(out));
     }
     expect(kills).toBeGreaterThan(2);
     expect(places.size).toBeGreaterThan(1);
@@ -60,6 +80,18 @@ describe("a preparation that is cut off", () => {
     expect([status, stderr]).toEqual([0, ""]);
     expect(contents(out)).toEqual(reference);
   });
+
+  it.each(["manifest", "tokenizer", "progress"])(
+    "goes on where kill -9 met it while it wrote %s.json",
+    async (name) => {
+      const out = join(folder, `killed-${name}`);
+      mkdirSync(out);
+      writeFileSync(join(out, `.${name}.json.12345.tmp`), "{");
+      const { status, stderr } = await run(["prepare", ...SOURCES, ...flags(out), "--resume"]);
+      expect([status, stderr]).toEqual([0, ""]);
+      expect(contents(out)).toEqual(reference);
+    },
+  );
 
   it("saves and says how to go on at Ctrl-C, and ends in the same bytes", async () => {
     const out = join(folder, "interrupted");
