@@ -262,7 +262,7 @@ class ForwardPass {
     V total(0);
     const auto exponential = [&](int64_t j) {
       if (j >= count) return V(0);
-      const V p = first_lanes(exp<T>(V::loadu(scores + j) * scale - most), count - j);
+      const V p = first_lanes(exp_below<T>(V::loadu(scores + j) * scale, most), count - j);
       total = total + p;
       return kDrops ? kept_.filter(p, i, first_key + j) : p;
     };
@@ -451,7 +451,7 @@ class BackwardPass {
         kept = d_score = V(0);
         return;
       }
-      const V p = first_lanes(exp<T>(V::loadu(scores + j) * scale - lse), count - j);
+      const V p = first_lanes(exp_below<T>(V::loadu(scores + j) * scale, lse), count - j);
       V d_p = V::loadu(d_probabilities + j);
       kept = p;
       if constexpr (kDrops) {

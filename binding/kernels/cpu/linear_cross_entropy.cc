@@ -106,13 +106,18 @@ class Computation {
       gemm(count, width, channels, task_.x + row * channels, channels, task_.forward_weight + at,
            width, logits, width, false);
       const int64_t present = std::min(width, task_.vocabulary - block * width);
-      for (int64_t i = 0; i < count; i++)
+      for (int64_t i = 0; i < count; i++) {
         exponentials_of_row(row + i, block, present, logits + i * width, values + i * width);
+        // Rows that are kept together are kept while the first cache has them.
+        const int64_t together = i % kInterleaved<T>;
+        if (keeps_exponentials() && (together == kInterleaved<T> - 1 || i == count - 1)) {
+          keep(block, offset + i - together, together + 1, values + (i - together) * width);
+        }
+      }
       if (task_.d_x != nullptr) {
         gemm(count, channels, width, values, width, task_.backward_weight + at, channels,
              task_.d_x + row * channels, channels, block > 0);
       }
-      if (keeps_exponentials()) keep(block, offset, count, values);
     }
     if (keeps_exponentials()) finish_past_cache();
     for (int64_t i = 0; i < count; i++) finish_row(row + i, values + i * channels);
@@ -196,8 +201,8 @@ class Computation {
     Vec sum(0), other(0);
     int64_t i = 0;
     for (; i + kBlock<T> <= present; i += kBlock<T>) {
-      const Pair<T> powers{exp<T>(logits.load(i) - subtracted),
-                           exp<T>(logits.load(i + size) - subtracted)};
+      const Pair<T> powers{exp_below<T>(logits.load(i), subtracted),
+                           exp_below<T>(logits.load(i + size), subtracted)};
       sum = sum + powers.first;
       other = other + powers.second;
       store_operand(values + i, powers);
