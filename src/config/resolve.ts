@@ -39,6 +39,7 @@ function sentence(issue: z.core.$ZodIssue, input: unknown): string {
 /** Settings that only one form of WaveNet has. */
 const OF_FORM = {
   wavenetReshapeFactor: "previous",
+  wavenetMemory: "causal",
   wavenetHistory: "causal",
   wavenetAlpha: "causal",
 } as const satisfies Partial<Record<keyof Settings, Settings["wavenet"]>>;

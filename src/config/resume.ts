@@ -10,6 +10,7 @@ const FIXED: readonly SettingName[] = [
   "model",
   "wavenet",
   "wavenetLayers",
+  "wavenetMemory",
   "wavenetReshapeFactor",
   "wavenetHistory",
   "wavenetAlpha",

@@ -3,6 +3,7 @@ import {
   BLOCK_FORMS,
   DEFAULT_BLOCK,
   DEFAULT_CAUSAL_LAYERS,
+  DEFAULT_CAUSAL_MEMORY,
   KERNELS,
   WAVENET_ALPHAS,
   WAVENET_HISTORIES,
@@ -60,6 +61,12 @@ export const settingsSchema = z.strictObject({
     value: "N",
     derived: `causal: ${DEFAULT_CAUSAL_LAYERS}; previous: as many as the block needs, at most 3`,
   }),
+  wavenetMemory: describe(
+    z.int().min(0).optional(),
+    "Model",
+    "causal: how many of the WaveNet's layers, the last ones, are retention instead of convolutions",
+    { value: "N", derived: `${DEFAULT_CAUSAL_MEMORY}, at most half of the layers` },
+  ),
   wavenetReshapeFactor: describe(
     count().optional(),
     "Model",

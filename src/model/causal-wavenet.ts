@@ -1,6 +1,7 @@
 import { nn, type Tensor, torch } from "../../lib/index.js";
 import type { CausalWaveNetConfig, Kernels } from "./config.js";
 import { type History, requireHistory } from "./history.js";
+import { halfLifeOf, RetentionLayer, retentionDecays } from "./retention.js";
 
 /**
  * One layer of a WaveNet (van den Oord et al., 2016, section 2.3): a causal convolution of two taps, one on each
@@ -23,6 +24,11 @@ export class GatedConvLayer extends nn.Module {
     this.out = new nn.Linear(nEmbd, nEmbd, factory);
     this.dilation = dilation;
     this.#kernels = kernels;
+  }
+
+  /** The shape of what is kept of `rows` texts. */
+  historyShape(rows: number): number[] {
+    return [rows, this.dilation, this.out.outFeatures];
   }
 
   /**
@@ -60,34 +66,51 @@ export function dilationsOf(layers: number): number[] {
   return Array.from({ length: layers }, (_, layer) => 2 ** layer);
 }
 
+/** How the retention layers of a WaveNet fade. */
+export interface WaveNetMemory {
+  readonly layers: number;
+  /** After how many tokens a head's state has half the weight that it had, from the fastest head to the slowest. */
+  readonly halfLives: readonly number[];
+}
+
 /**
- * h(x) at every position: layers whose dilations double, so that the text they look back on grows exponentially with
- * their number. The part of it that lies before a block comes in as its {@link History}, so a block costs its own
- * positions only.
+ * h(x) at every position: gated layers whose dilations double, so that the text they look back on grows exponentially
+ * with their number, and in place of the last ones retention, which fades but has no end. What both need of the text
+ * before a block comes in as its {@link History}, so a block costs its own positions only.
  */
 export class CausalWaveNet extends nn.Module {
-  readonly layers: nn.ModuleList<GatedConvLayer>;
+  readonly layers: nn.ModuleList<GatedConvLayer | RetentionLayer>;
   /** Of what the last layer gives. */
   readonly norm: nn.LayerNorm;
-  /** How many tokens h at a position depends on, its own among them. */
+  /** How many tokens the convolutions at a position depend on, its own among them. */
   readonly receptiveField: number;
-  readonly #nEmbd: number;
+  /** Null without retention: then h depends on the receptive field alone. */
+  readonly memory: WaveNetMemory | null;
   readonly #kernels: Kernels;
 
+  /** @param heads - of the retention layers; they divide the channels */
   constructor(
     nEmbd: number,
-    { layers }: Pick<CausalWaveNetConfig, "layers">,
+    { layers, memory }: Pick<CausalWaveNetConfig, "layers" | "memory">,
+    heads: number,
     kernels: Kernels,
     factory: nn.FactoryOptions = {},
   ) {
     super();
-    const dilations = dilationsOf(layers);
-    this.layers = new nn.ModuleList(
-      dilations.map((dilation) => new GatedConvLayer(nEmbd, dilation, kernels, factory)),
-    );
+    const dilations = dilationsOf(layers - memory);
+    this.layers = new nn.ModuleList<GatedConvLayer | RetentionLayer>([
+      ...dilations.map((dilation) => new GatedConvLayer(nEmbd, dilation, kernels, factory)),
+      ...Array.from(
+        { length: memory },
+        () => new RetentionLayer(nEmbd, heads, kernels, factory),
+      ),
+    ]);
     this.norm = new nn.LayerNorm(nEmbd, factory);
     this.receptiveField = 1 + dilations.reduce((sum, dilation) => sum + dilation, 0);
-    this.#nEmbd = nEmbd;
+    this.memory =
+      memory === 0
+        ? null
+        : { layers: memory, halfLives: retentionDecays(heads).map(halfLifeOf) };
     this.#kernels = kernels;
   }
 
@@ -127,6 +150,6 @@ export class CausalWaveNet extends nn.Module {
   }
 
   #shapes(rows: number): number[][] {
-    return [...this.layers].map(({ dilation }) => [rows, dilation, this.#nEmbd]);
+    return [...this.layers].map((layer) => layer.historyShape(rows));
   }
 }

@@ -55,11 +55,13 @@ export interface MergingWaveNetConfig {
   readonly reshapeFactor: number;
 }
 
-/** A WaveNet of gated causal convolutions. */
+/** A WaveNet of gated causal convolutions, and retention. */
 export interface CausalWaveNetConfig {
   readonly mode: "causal";
-  /** Layers, each of which looks back twice as far as the one before. */
+  /** Layers, each of which looks back twice as far as the one before, but for the last `memory` ones. */
   readonly layers: number;
+  /** How many of the layers, the last ones, are retention: from 0 to all. */
+  readonly memory: number;
   readonly history: WaveNetHistory;
   readonly alpha: WaveNetAlpha;
 }
@@ -72,6 +74,8 @@ export interface WaveNetOptions {
   readonly mode?: WaveNetMode | undefined;
   /** Default: {@link DEFAULT_CAUSAL_LAYERS} for `"causal"`, else {@link defaultWaveNetLayers}. */
   readonly layers?: number | undefined;
+  /** For `"causal"` only. Default {@link DEFAULT_CAUSAL_MEMORY}, but of fewer layers no more than half. */
+  readonly memory?: number | undefined;
   /** Not for `"causal"`. Default 4. */
   readonly reshapeFactor?: number | undefined;
   /** For `"causal"` only. Default `"carried"`. */
@@ -80,8 +84,11 @@ export interface WaveNetOptions {
   readonly alpha?: WaveNetAlpha | undefined;
 }
 
-/** The layers of a causal WaveNet where none are chosen: dilations 1 to 128. */
+/** The layers of a causal WaveNet where none are chosen. */
 export const DEFAULT_CAUSAL_LAYERS = 8;
+
+/** How many of them are retention. */
+export const DEFAULT_CAUSAL_MEMORY = 4;
 
 /** So that the largest dilation stays far below any text's length. */
 const MOST_CAUSAL_LAYERS = 20;
@@ -212,15 +219,20 @@ function resolveWaveNetConfig(options: WaveNetOptions, blockSize: number): WaveN
 }
 
 function resolveCausal(options: WaveNetOptions): CausalWaveNetConfig {
-  rejectUnknown("wavenet.", options, ["mode", "layers", "history", "alpha"]);
+  rejectUnknown("wavenet.", options, ["mode", "layers", "memory", "history", "alpha"]);
   const { layers = DEFAULT_CAUSAL_LAYERS, history = "carried", alpha = "learned" } = options;
   requireCount("wavenet.layers", layers, 1);
   if (layers > MOST_CAUSAL_LAYERS) {
     throw invalid("wavenet.layers", `must be at most ${MOST_CAUSAL_LAYERS}`, `${layers}`);
   }
+  const memory = options.memory ?? Math.min(DEFAULT_CAUSAL_MEMORY, Math.floor(layers / 2));
+  requireCount("wavenet.memory", memory, 0);
+  if (memory > layers) {
+    throw invalid("wavenet.memory", `must be at most wavenet.layers, which is ${layers}`, `${memory}`);
+  }
   requireChoice("wavenet.history", history, WAVENET_HISTORIES);
   requireChoice("wavenet.alpha", alpha, WAVENET_ALPHAS);
-  return { mode: "causal", layers, history, alpha };
+  return { mode: "causal", layers, memory, history, alpha };
 }
 
 /** One layer more would find nothing to merge but padding. */

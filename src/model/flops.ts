@@ -6,7 +6,12 @@ export interface TokenFlops {
   readonly dense: number;
   /** Forward, in attention's two products: queries by keys, shares by values. */
   readonly attention: number;
-  /** Forward and backward: three times the forward pass, as each product has two more for its gradients. */
+  /** Forward, in the two products with the state of a retention layer: queries by it, keys by values for the next. */
+  readonly state: number;
+  /**
+   * Forward and backward: three times the forward pass, as each product has two more for its gradients, but for the
+   * state, which is outside autograd's graph: of its two products, one has one more.
+   */
   readonly training: number;
 }
 
@@ -24,12 +29,21 @@ export function flopsPerToken(config: GPTConfig | WaveGPTConfig): TokenFlops {
   const { nEmbd, nLayers, blockSize, vocabSize } = config;
   const projections = 4 * nEmbd ** 2;
   const feedForward = 8 * nEmbd ** 2;
+  const memory = memoryLayers(config);
+  // Retention's products are attention's: queries by keys, weights by values.
+  const retention = 2 * memory * 2 * nEmbd * ((blockSize + 1) / 2);
   const wavenet = 2 * wavenetProducts(config);
   const dense = 2 * (nLayers * (projections + feedForward) + nEmbd * vocabSize) + wavenet;
-  const attention = 2 * nLayers * 2 * nEmbd * ((blockSize + 1) / 2);
+  const attention = 2 * nLayers * 2 * nEmbd * ((blockSize + 1) / 2) + retention;
+  const state = 2 * memory * 2 * nEmbd * (nEmbd / config.nHeads);
   // A WaveNet that the hidden state leaves out is computed forward, and learns nothing.
-  const unlearnt = isLeftOut(config) ? 2 * wavenet : 0;
-  return { dense, attention, training: 3 * (dense + attention) - unlearnt };
+  const unlearnt = isLeftOut(config) ? 2 * (wavenet + retention) + state / 2 : 0;
+  const training = 3 * (dense + attention) + (3 / 2) * state - unlearnt;
+  return { dense, attention, state, training };
+}
+
+function memoryLayers(config: GPTConfig | WaveGPTConfig): number {
+  return "wavenet" in config && config.wavenet.mode === "causal" ? config.wavenet.memory : 0;
 }
 
 function isLeftOut(config: GPTConfig | WaveGPTConfig): boolean {
@@ -45,7 +59,10 @@ function wavenetProducts(config: GPTConfig | WaveGPTConfig): number {
     : mergingProducts(wavenet, config);
 }
 
-/** Each layer: two taps of C channels to C of the tanh and C of the gate, and C to C on the way out. */
+/**
+ * Each layer: two taps of C channels to C of the tanh and C of the gate, or C to queries, keys, values and gate, and C
+ * to C on the way out.
+ */
 function causalProducts(layers: number, nEmbd: number): number {
   return layers * (2 * nEmbd * 2 * nEmbd + nEmbd ** 2);
 }

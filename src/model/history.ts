@@ -3,8 +3,9 @@ import { type Tensor, torch } from "../../lib/index.js";
 import type { WaveNetHistory } from "./config.js";
 
 /**
- * What a causal WaveNet keeps of the text before a block, for each layer the norms of the inputs that it still looks
- * back at: (B, dilation, C) each, the last being that of the token right before the block, zero where there was none.
+ * What a causal WaveNet keeps of the text before a block, a tensor for each layer. Of a gated layer the norms of the
+ * inputs that it still looks back at, (B, dilation, C), the last being that of the token right before the block; of a
+ * retention layer its state, (B, heads, d, d). Zero where there was no text.
  */
 export type History = readonly Tensor[];
 
@@ -24,10 +25,13 @@ export function emptied(history: History, continues: readonly boolean[]): Histor
   if (continues.every(Boolean)) return history;
   const device = history[0]!.device;
   const kept = torch.tensor(
-    continues.map((continued) => [[continued ? 1 : 0]]),
+    continues.map((continued) => (continued ? 1 : 0)),
     { dtype: "float32", device },
   );
-  return history.map((layer) => layer.mul(kept.to(layer.dtype)));
+  return history.map((layer) => {
+    const { dtype, shape } = layer;
+    return layer.mul(kept.to(dtype).view(-1, ...shape.slice(1).map(() => 1)));
+  });
 }
 
 /** What a block starts from, given its rows' own histories. */

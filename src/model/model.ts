@@ -1,5 +1,6 @@
 import { WaveGPTError } from "../../lib/errors.js";
 import { nn, type Tensor } from "../../lib/index.js";
+import type { WaveNetMemory } from "./causal-wavenet.js";
 import type { GPTConfig } from "./config.js";
 import { Decoder } from "./decoder.js";
 import type { History } from "./history.js";
@@ -64,8 +65,13 @@ export abstract class LanguageModelBase extends nn.Module {
   /** The decoder's share in the hidden state, or null for a model without a WaveNet. */
   abstract alpha(): number | null;
 
-  /** How many tokens before and at a position a causal WaveNet depends on; null for a model without one. */
+  /** How many tokens before and at a position a causal WaveNet's convolutions see; null for a model without one. */
   get receptiveField(): number | null {
+    return null;
+  }
+
+  /** How a causal WaveNet's retention layers remember the text before; null for a model without any. */
+  get memory(): WaveNetMemory | null {
     return null;
   }
 

@@ -67,6 +67,7 @@ export function pretrainedConfig(model: LanguageModel): Record<string, string | 
       ...shared,
       wavenet_layers: wavenet.layers,
       wavenet_mode: wavenet.mode,
+      wavenet_memory: wavenet.memory,
       wavenet_history: wavenet.history,
       wavenet_alpha: wavenet.alpha,
     };
@@ -127,6 +128,7 @@ export function fromPretrained(folder: string, factory: nn.FactoryOptions = {}):
         mode: json.wavenet_mode as WaveNetMode | undefined,
         layers: (json.wavenet_layers ?? 3) as number,
         reshapeFactor: json.reshape_factor as number | undefined,
+        memory: memoryOf(json),
         history: json.wavenet_history as WaveNetHistory | undefined,
         alpha: json.wavenet_alpha as WaveNetAlpha | undefined,
       },
@@ -138,6 +140,12 @@ export function fromPretrained(folder: string, factory: nn.FactoryOptions = {}):
   });
   model.eval();
   return model;
+}
+
+/** A causal model that was saved without this setting is one from before there was retention. */
+function memoryOf(json: Record<string, unknown>): number | undefined {
+  const { wavenet_memory: memory, wavenet_mode: mode } = json;
+  return mode === "causal" ? ((memory ?? 0) as number) : (memory as number | undefined);
 }
 
 function readConfig(path: string): Record<string, unknown> {

@@ -1,5 +1,5 @@
 import { nn, type Tensor, torch } from "../../lib/index.js";
-import { CausalWaveNet } from "./causal-wavenet.js";
+import { CausalWaveNet, type WaveNetMemory } from "./causal-wavenet.js";
 import { resolveWaveGPTConfig, type WaveGPTConfig, type WaveGPTOptions } from "./config.js";
 import { type History, startingHistory } from "./history.js";
 import { type ForwardOptions, type Hidden, LanguageModelBase, makeDecoders } from "./model.js";
@@ -34,14 +34,14 @@ export class WaveGPT extends LanguageModelBase {
   constructor(options: WaveGPTOptions, factory: nn.FactoryOptions = {}) {
     super();
     const config = resolveWaveGPTConfig(options);
-    const { blockSize, nEmbd, vocabSize, wavenet, kernels } = config;
+    const { blockSize, nEmbd, nHeads, vocabSize, wavenet, kernels } = config;
     this.config = config;
     // In PyTorch's order of construction, so that one seed gives the same weights.
     this.token_emb = new nn.Embedding(vocabSize, nEmbd, factory);
     this.pos_emb = new nn.Embedding(blockSize, nEmbd, factory);
     this.decoders = makeDecoders(config, factory);
     if (wavenet.mode === "causal") {
-      this.wavenet = new CausalWaveNet(nEmbd, wavenet, kernels, factory);
+      this.wavenet = new CausalWaveNet(nEmbd, wavenet, nHeads, kernels, factory);
       const mixed = wavenet.alpha === "learned";
       const start = torch.full([nEmbd], mixed ? CAUSAL_BETA : 0, factory);
       this.beta = new nn.Parameter(start, { requiresGrad: mixed });
@@ -60,6 +60,10 @@ export class WaveGPT extends LanguageModelBase {
 
   override get receptiveField(): number | null {
     return this.wavenet instanceof CausalWaveNet ? this.wavenet.receptiveField : null;
+  }
+
+  override get memory(): WaveNetMemory | null {
+    return this.wavenet instanceof CausalWaveNet ? this.wavenet.memory : null;
   }
 
   override emptyHistory(rows: number): History | null {

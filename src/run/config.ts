@@ -62,5 +62,13 @@ export function readRunConfig(path: string): RunConfig {
   if (typeof config?.settings !== "object" || typeof config.text?.sha256 !== "string") {
     fail("is not the config.json of a run: it lacks settings or text.");
   }
-  return { ...config, settings: checkSettings({ ...config.settings }) };
+  const settings = { ...beforeRetention(content as Record<string, unknown>), ...config.settings };
+  return { ...config, settings: checkSettings(settings) };
+}
+
+/** A causal run whose model does not say how many of its layers are retention is from before there was any. */
+function beforeRetention(model: Readonly<Record<string, unknown>>): Partial<Settings> {
+  return model.wavenet_mode === "causal" && model.wavenet_memory === undefined
+    ? { wavenetMemory: 0 }
+    : {};
 }

@@ -37,6 +37,7 @@ export function buildModel(settings: Settings, vocabSize: number, device: string
   const wavenet = {
     mode: settings.wavenet,
     layers: settings.wavenetLayers,
+    memory: settings.wavenetMemory,
     reshapeFactor: settings.wavenetReshapeFactor,
     history: settings.wavenetHistory,
     alpha: settings.wavenetAlpha,

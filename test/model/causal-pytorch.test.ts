@@ -39,7 +39,7 @@ it.each(KERNELS)(
     using _ = torch.scope();
     torch.manualSeed(11);
     const layers = 5;
-    const net = new CausalWaveNet(24, { layers }, kernels, { dtype: "float64" });
+    const net = new CausalWaveNet(24, { layers, memory: 0 }, 4, kernels, { dtype: "float64" });
     const x = torch.randn([2, 77, 24], { dtype: "float64" });
     const expected = inTemporaryFolder((folder) => {
       const path = join(folder, "weights.safetensors");
