@@ -25,6 +25,7 @@ const linearCrossEntropyOperator = nativeOperator("wavegpt::linear_cross_entropy
 const embeddingOperator = nativeOperator("wavegpt::token_position_embedding");
 const waveLayerOperator = nativeOperator("wavegpt::wave_layer");
 const gatedTanhOperator = nativeOperator("wavegpt::gated_tanh");
+const retentionOperator = nativeOperator("wavegpt::retention");
 const mixOperator = nativeOperator("wavegpt::mix");
 
 const one = (handle: unknown) => new Tensor(handle as Handle);
@@ -204,6 +205,27 @@ export function waveLayer(
  */
 export function gatedTanh(x: Tensor): Tensor {
   return one(gatedTanhOperator(x.handle));
+}
+
+/**
+ * Retention (Sun et al., 2023), normed a head and gated: with queries q, keys k and values v of a head's d channels,
+ * `state[t] = decay * state[t - 1] + k[t]^T v[t] / sqrt(d)` and `o[t] = q[t] state[t]`, and the result is o's layer
+ * norm over the head's channels times the SiLU of the gates. Computed in the state's type, also under autocast.
+ *
+ * @param qkvg - queries, keys, values and gates beside each other, (B, T, 4 C)
+ * @param state - that before the first position, (B, heads, d, d)
+ * @param decays - of the heads, each between 0 and 1
+ * @returns `out`, (B, T, C), and the state after the last position; where `state` asks for no gradient, the kernel
+ * gives the next one outside autograd's graph
+ */
+export function retention(
+  qkvg: Tensor,
+  state: Tensor,
+  decays: readonly number[],
+  { eps = 1e-5 }: { readonly eps?: number } = {},
+): { out: Tensor; state: Tensor } {
+  const [out, next] = retentionOperator(qkvg.handle, state.handle, decays, eps) as [Handle, Handle];
+  return { out: new Tensor(out), state: new Tensor(next) };
 }
 
 /**

@@ -100,17 +100,12 @@ export class CausalWaveNet extends nn.Module {
     const dilations = dilationsOf(layers - memory);
     this.layers = new nn.ModuleList<GatedConvLayer | RetentionLayer>([
       ...dilations.map((dilation) => new GatedConvLayer(nEmbd, dilation, kernels, factory)),
-      ...Array.from(
-        { length: memory },
-        () => new RetentionLayer(nEmbd, heads, kernels, factory),
-      ),
+      ...Array.from({ length: memory }, () => new RetentionLayer(nEmbd, heads, kernels, factory)),
     ]);
     this.norm = new nn.LayerNorm(nEmbd, factory);
     this.receptiveField = 1 + dilations.reduce((sum, dilation) => sum + dilation, 0);
     this.memory =
-      memory === 0
-        ? null
-        : { layers: memory, halfLives: retentionDecays(heads).map(halfLifeOf) };
+      memory === 0 ? null : { layers: memory, halfLives: retentionDecays(heads).map(halfLifeOf) };
     this.#kernels = kernels;
   }
 

@@ -228,7 +228,11 @@ function resolveCausal(options: WaveNetOptions): CausalWaveNetConfig {
   const memory = options.memory ?? Math.min(DEFAULT_CAUSAL_MEMORY, Math.floor(layers / 2));
   requireCount("wavenet.memory", memory, 0);
   if (memory > layers) {
-    throw invalid("wavenet.memory", `must be at most wavenet.layers, which is ${layers}`, `${memory}`);
+    throw invalid(
+      "wavenet.memory",
+      `must be at most wavenet.layers, which is ${layers}`,
+      `${memory}`,
+    );
   }
   requireChoice("wavenet.history", history, WAVENET_HISTORIES);
   requireChoice("wavenet.alpha", alpha, WAVENET_ALPHAS);

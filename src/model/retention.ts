@@ -60,11 +60,17 @@ export class RetentionLayer extends nn.Module {
    * @returns what is added to x, (B, T, C), and the state after x's last token, outside autograd's graph
    */
   forward(normed: Tensor, state: Tensor): { y: Tensor; past: Tensor } {
-    const fused = this.#kernels === "fused";
-    const qkvg = fused ? nn.fused.linear(normed, this.qkvg) : this.qkvg.forward(normed);
-    const { out, state: past } = retention(qkvg, state, this.heads);
-    const y = fused ? nn.fused.linear(out, this.out) : this.out.forward(out);
-    return { y, past: past.detach() };
+    if (this.#kernels === "composed") {
+      const { out, state: next } = retention(this.qkvg.forward(normed), state, this.heads);
+      return { y: this.out.forward(out), past: next.detach() };
+    }
+    const qkvg = nn.fused.linear(normed, this.qkvg);
+    // More than a chunk is rare, and differentiated through the states within it.
+    const { out, state: next } =
+      qkvg.shape[1]! <= RETENTION_CHUNK
+        ? nn.fused.retention(qkvg, state, retentionDecays(this.heads))
+        : retention(qkvg, state, this.heads);
+    return { y: nn.fused.linear(out, this.out), past: next.detach() };
   }
 }
 
@@ -126,7 +132,10 @@ function retentionOfChunk(
   const after = state
     .add(keys.transpose(-2, -1).matmul(v))
     .mul(torch.tensor(decays, options).pow(length).view(heads, 1, 1));
-  const normed = nn.functional.layerNorm(o, [width]).transpose(1, 2).reshape([rows, length, channels]);
+  const normed = nn.functional
+    .layerNorm(o, [width])
+    .transpose(1, 2)
+    .reshape([rows, length, channels]);
   const gate = nn.functional.silu(qkvg.narrow(2, 3 * channels, channels));
   return { out: normed.mul(gate), state: after };
 }

@@ -20,6 +20,12 @@ const PROBLEMS = {
     output: [7, 35, 150],
   },
   gated_tanh: { shapes: [[7, 35, 150]], output: [7, 35, 75] },
+  retention: {
+    shapes: [[3, 70, 96]],
+    call: (operator, x) =>
+      operator(x, torch.full([3, 2, 12, 12], 0.1, { dtype: x.dtype }), [0.9, 0.99], 1e-5)[0],
+    output: [3, 70, 24],
+  },
   mix: { shapes: [[3, 70, 45], [3, 1, 45], [1]], output: [3, 70, 45] },
   token_position_embedding: {
     shapes: [

@@ -43,7 +43,10 @@ describe.each(KERNELS)("the causal WaveNet (%s)", (kernels) => {
   ])("in %s gives what one long pass gives", (_, lengths) => {
     using _scope = torch.scope();
     torch.manualSeed(2);
-    const net = new CausalWaveNet(C, { layers: 5, memory: 0 }, 4, kernels, { device, dtype: "float64" });
+    const net = new CausalWaveNet(C, { layers: 5, memory: 0 }, 4, kernels, {
+      device,
+      dtype: "float64",
+    });
     const total = lengths.reduce((sum, length) => sum + length);
     const x = torch.randn([3, total, C], { dtype: "float64", device });
     const whole = torch.noGrad(() =>
@@ -67,7 +70,10 @@ describe.each(KERNELS)("the causal WaveNet (%s)", (kernels) => {
     (layers) => {
       using _ = torch.scope();
       torch.manualSeed(3);
-      const net = new CausalWaveNet(C, { layers, memory: 0 }, 4, kernels, { device, dtype: "float64" });
+      const net = new CausalWaveNet(C, { layers, memory: 0 }, 4, kernels, {
+        device,
+        dtype: "float64",
+      });
       const length = net.receptiveField + 9;
       const x = torch.randn([1, length, C], { dtype: "float64", device }).requiresGrad_(true);
       const { h } = net.forward(x, net.emptyHistory(1, { dtype: "float64", device }));
