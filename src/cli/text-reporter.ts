@@ -122,10 +122,7 @@ export class TextReporter {
       `${text.title}: ${formatCount(text.characters)} characters, ${vocabulary}; ${formatCount(tokens.train)} to train on, ${formatCount(tokens.val)} held out`,
       `${formatCount(plan.steps)} steps (${Number(epochs.toFixed(2))} epochs of ${formatCount(plan.stepsPerEpoch)}), written to ${shownPath(event.out)}`,
     ];
-    if (event.receptiveField !== null) {
-      const field = formatCount(event.receptiveField);
-      lines.push(`The WaveNet's output at a position depends on the last ${field} tokens`);
-    }
+    if (event.receptiveField !== null) lines.push(reachLine(event.receptiveField, event.memory));
     if (event.resumed) lines.push(`Going on from step ${formatCount(event.step)}`);
     return `${lines.join("\n")}\n`;
   }
@@ -255,4 +252,16 @@ function folded(line: string, width: number): string[] {
     rest = rest.slice(space === end ? end + 1 : end);
   }
   return [...pieces, rest.join("")];
+}
+
+function reachLine(receptiveField: number, memory: Start["memory"]): string {
+  const field = formatCount(receptiveField);
+  if (memory === null)
+    return `The WaveNet's output at a position depends on the last ${field} tokens`;
+  const { layers, halfLives } = memory;
+  const [fastest, slowest] = [Math.min(...halfLives), Math.max(...halfLives)].map((tokens) =>
+    formatCount(Math.round(tokens)),
+  );
+  const range = fastest === slowest ? fastest : `${fastest} to ${slowest}`;
+  return `The WaveNet's convolutions see the last ${field} tokens; its ${layers === 1 ? "layer" : `${layers} layers`} of retention see all of the text, whose weight halves every ${range} tokens`;
 }

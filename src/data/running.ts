@@ -70,8 +70,8 @@ export interface RunningEvaluationOptions {
   readonly batchSize: number;
   /** Tokens of a row. */
   readonly blockSize: number;
-  /** How many tokens a model's output depends on, its own position's among them. */
-  readonly receptiveField: number;
+  /** How many tokens a model's output depends on, its own position's among them: what a row reads before its part. */
+  readonly reach: number;
   /** At most so many batches that count targets, each row's first ones; default null: the whole part. */
   readonly maxBatches?: number | null;
   /** Where the batches are put; default `"cpu"`. */
@@ -84,6 +84,7 @@ export interface RunningEvaluationOptions {
  * A text in document order for a model that carries its history along, every target counted exactly once. Rows run
  * through a part of the text each. Before its part, a row reads as much of the text before it as the model's output
  * can depend on, without counting: the numbers are those of one row that reads the whole text from its beginning.
+ * Where the output depends on all of it, however little, they are so but for what is older than `reach`.
  */
 export class RunningEvaluationLoader {
   /** How many batches, those without counted targets among them. */
@@ -98,12 +99,12 @@ export class RunningEvaluationLoader {
 
   /** @throws WaveGPTError ERR_WAVEGPT_DATA for a text too short for one block, or an option out of range */
   constructor(options: RunningEvaluationOptions) {
-    const { batchSize, blockSize, receptiveField, device = "cpu" } = options;
+    const { batchSize, blockSize, reach, device = "cpu" } = options;
     const { documentStart = null } = options;
     const tokens = asSequence(options.tokens);
     for (const [what, value] of [
       ["the batch size", batchSize],
-      ["the receptive field", receptiveField],
+      ["the reach", reach],
       ["the largest number of batches", options.maxBatches ?? 1],
     ] as const) {
       if (!Number.isSafeInteger(value) || value < 1) {
@@ -116,7 +117,7 @@ export class RunningEvaluationLoader {
     const layout = new BlockLayout(tokens.length, blockSize);
     this.#writer = new BatchWriter({ tokens, batchSize, blockSize, device, documentStart });
     this.#rows = new RunningRows(layout, batchSize);
-    this.#warmup = batchSize > 1 ? Math.ceil((receptiveField - 1) / blockSize) : 0;
+    this.#warmup = batchSize > 1 ? Math.ceil((reach - 1) / blockSize) : 0;
     const counting = Math.min(this.#rows.batches, options.maxBatches ?? this.#rows.batches);
     this.batches = this.#warmup + counting;
     let targets = 0;

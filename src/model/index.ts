@@ -1,9 +1,11 @@
+export type { WaveNetMemory } from "./causal-wavenet.js";
 export {
   BLOCK_FORMS,
   type BlockForm,
   type CausalWaveNetConfig,
   DEFAULT_BLOCK,
   DEFAULT_CAUSAL_LAYERS,
+  DEFAULT_CAUSAL_MEMORY,
   defaultWaveNetLayers,
   type GPTConfig,
   type GPTOptions,

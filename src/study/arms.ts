@@ -35,6 +35,7 @@ export interface Study {
 export const ARM_SETTINGS: readonly SettingName[] = [
   "model",
   "wavenet",
+  "wavenetMemory",
   "wavenetHistory",
   "wavenetAlpha",
   "order",
@@ -117,6 +118,11 @@ const CONTEXT: Study = {
     },
     PREVIOUS,
     CAUSAL,
+    {
+      id: "causal-convolutions",
+      title: "causal, no retention",
+      settings: () => ({ ...oneBlock, wavenetMemory: 0 }),
+    },
     {
       id: "causal-alpha-one",
       title: "causal, alpha 1",
@@ -202,8 +208,8 @@ const PROBES: Study = {
     {
       id: "causal-deep",
       // Two taps with dilations up to 2,048: as far as the farthest distance.
-      title: "WaveGPT, causal, 12 layers",
-      settings: () => ({ ...causal, wavenetLayers: 12 }),
+      title: "WaveGPT, causal, 12 layers, no retention",
+      settings: () => ({ ...causal, wavenetLayers: 12, wavenetMemory: 0 }),
     },
   ],
   subject: "causal",

@@ -1,4 +1,5 @@
 import type { EventAverage } from "../../lib/index.js";
+import type { WaveNetMemory } from "../model/index.js";
 import type { MetricRecord } from "../run/metrics.js";
 import type { Plan } from "./plan.js";
 
@@ -9,8 +10,10 @@ export type TrainEvent =
       readonly out: string;
       readonly model: string;
       readonly parameters: number;
-      /** How many tokens a causal WaveNet's output depends on; null for a model without one. */
+      /** How many tokens a causal WaveNet's convolutions see; null for a model without one. */
       readonly receptiveField: number | null;
+      /** How the WaveNet's retention layers fade; null without any. */
+      readonly memory: WaveNetMemory | null;
       readonly device: string;
       readonly threads: number;
       readonly dtype: string;

@@ -66,18 +66,26 @@ export function buildModel(settings: Settings, vocabSize: number, device: string
   }
 }
 
+/** Half-lives of retention after which a token counts as forgotten: a sixteenth of its weight is left. */
+const FORGOTTEN = 4;
+
+/** As many tokens before a position as a model's output depends on, what it has all but forgotten left out. */
+function reachOf({ receptiveField, memory }: LanguageModel): number | null {
+  if (receptiveField === null || memory === null) return receptiveField;
+  return receptiveField + Math.ceil(FORGOTTEN * Math.max(...memory.halfLives));
+}
+
 /** The held-out text, or as much of it as an evaluation takes. */
 export function heldOutBatches(
   { batchSize, blockSize, evalBatches }: Settings,
   text: Pick<EvaluationLoaderOptions, "tokens" | "documentStart">,
-  { receptiveField }: LanguageModel,
+  model: LanguageModel,
   device: string,
 ): EvaluationBatches {
   const maxBatches = evalBatches === 0 ? null : evalBatches;
   const options = { ...text, batchSize, blockSize, device };
-  if (receptiveField !== null) {
-    return new RunningEvaluationLoader({ ...options, receptiveField, maxBatches });
-  }
+  const reach = reachOf(model);
+  if (reach !== null) return new RunningEvaluationLoader({ ...options, reach, maxBatches });
   const maxBlocks = maxBatches === null ? null : maxBatches * batchSize;
   return new EvaluationLoader({ ...options, maxBlocks });
 }
@@ -155,6 +163,7 @@ export function startEvent(
     model: settings.model,
     parameters: model.numParameters(),
     receptiveField: model.receptiveField,
+    memory: model.memory,
     device,
     threads: torch.getNumThreads(),
     dtype: settings.dtype,

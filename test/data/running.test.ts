@@ -73,12 +73,12 @@ describe("the running evaluation", () => {
   it.each(shapes)(
     "counts each target of %i tokens once, after all that it depends on (batch %i, block %i)",
     (length, batchSize, blockSize) => {
-      for (const receptiveField of [1, 2, 40, 500]) {
+      for (const reach of [1, 2, 40, 500]) {
         const loader = new RunningEvaluationLoader({
           tokens: positions(length),
           batchSize,
           blockSize,
-          receptiveField,
+          reach,
         });
         const counts = new Array<number>(length - 1).fill(0);
         let targets = 0;
@@ -92,7 +92,7 @@ describe("the running evaluation", () => {
               if (target === IGNORED_TARGET) return;
               counts[target - 1]!++;
               const read = known[r]!.slice(0, known[r]!.length - blockSize + i + 1);
-              const needed = Math.min(receptiveField, target);
+              const needed = Math.min(reach, target);
               const expected = Array.from({ length: needed }, (_, n) => target - needed + n);
               expect(read.slice(-needed)).toEqual(expected);
             });
@@ -110,7 +110,7 @@ describe("the running evaluation", () => {
       tokens: positions(2001),
       batchSize: 5,
       blockSize: 10,
-      receptiveField: 31,
+      reach: 31,
       maxBatches: 4,
     });
     expect([loader.batches, loader.targets]).toEqual([3 + 4, 5 * 4 * 10]);
@@ -120,9 +120,9 @@ describe("the running evaluation", () => {
   });
 
   it("refuses options out of range", () => {
-    const good = { tokens: positions(100), batchSize: 4, blockSize: 8, receptiveField: 9 };
+    const good = { tokens: positions(100), batchSize: 4, blockSize: 8, reach: 9 };
     const make = (change: object) => () => new RunningEvaluationLoader({ ...good, ...change });
-    expect(make({ receptiveField: 0 })).toThrow(/the receptive field must be .* got 0/);
+    expect(make({ reach: 0 })).toThrow(/the reach must be .* got 0/);
     expect(make({ batchSize: 1.5 })).toThrow(/the batch size must be .* got 1.5/);
     expect(make({ maxBatches: -1 })).toThrow(/the largest number of batches must be .* got -1/);
     expect(() => new RunningEvaluationLoader(good).batch(99)).toThrow(/batch 99 does not exist/);

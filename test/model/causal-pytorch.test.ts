@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import { safetensors, torch } from "../../lib/index.js";
 import { CausalWaveNet } from "../../src/model/causal-wavenet.js";
 import { KERNELS } from "../../src/model/index.js";
+import { RetentionLayer } from "../../src/model/retention.js";
 import { inTemporaryFolder, pytorch } from "../nn/pytorch.js";
 import { maxError } from "./compare.js";
 
@@ -58,3 +59,54 @@ it.each(KERNELS)(
     }
   },
 );
+
+// Retention from its definition, a position at a time, on from a state.
+const RECURRENCE = `
+weights = load_file(sys.argv[2])
+heads = int(sys.argv[3])
+for tensor in weights.values():
+    tensor.requires_grad_(True)
+x, state = weights["x"], weights["state"].detach()
+rows, length, channels = x.shape
+width = channels // heads
+decays = 1 - 2.0 ** -torch.linspace(5, 11, heads, dtype=torch.float64)
+outs = []
+for t in range(length):
+    q, k, v, gate = F.linear(x[:, t], weights["qkvg.weight"], weights["qkvg.bias"]).view(rows, 4, heads, width).unbind(1)
+    state = decays[:, None, None] * state + torch.einsum("bhi,bhj->bhij", k, v) / math.sqrt(width)
+    o = torch.einsum("bhi,bhij->bhj", q, state)
+    normed = torch.stack([F.layer_norm(o[:, head], (width,)) for head in range(heads)], 1)
+    outs.append(F.linear((normed * F.silu(gate)).reshape(rows, channels), weights["out.weight"], weights["out.bias"]))
+y = torch.stack(outs, 1)
+keep("y", y)
+keep("next", state)
+y.pow(3).sum().backward()
+keep("d_x", x.grad)
+for name in ("qkvg.weight", "qkvg.bias", "out.weight", "out.bias"):
+    keep(name, weights[name].grad)
+`;
+
+it.each(KERNELS)("retention is the recurrence that defines it, in PyTorch (%s)", (kernels) => {
+  using _ = torch.scope();
+  torch.manualSeed(12);
+  const heads = 4;
+  const layer = new RetentionLayer(24, heads, kernels, { dtype: "float64" });
+  const x = torch.randn([2, 77, 24], { dtype: "float64" });
+  const state = torch.randn(layer.historyShape(2), { dtype: "float64" });
+  const expected = inTemporaryFolder((folder) => {
+    const path = join(folder, "weights.safetensors");
+    safetensors.save(path, { ...layer.stateDict(), x, state });
+    return pytorch(RECURRENCE, path, String(heads));
+  });
+  x.requiresGrad_(true);
+  const { y, past } = layer.forward(x, state);
+  y.pow(3).sum().backward();
+  // Float64 summed in another order.
+  expect(maxError(y, expected.y!)).toBeLessThan(1e-12);
+  expect(maxError(past, expected.next!)).toBeLessThan(1e-12);
+  expect(maxError(x.grad!, expected.d_x!)).toBeLessThan(1e-11);
+  for (const [name, parameter] of layer.namedParameters()) {
+    if (name.startsWith("norm")) continue;
+    expect(maxError(parameter.grad!, expected[name]!)).toBeLessThan(1e-10);
+  }
+});

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Tensor, torch } from "../../lib/index.js";
 import { CausalWaveNet } from "../../src/model/causal-wavenet.js";
-import type { History } from "../../src/model/history.js";
+import { emptied, type History } from "../../src/model/history.js";
 import { GPT, KERNELS, WaveGPT, type WaveGPTOptions } from "../../src/model/index.js";
 import { device } from "../device.js";
 import { identical, maxError, randomTokens } from "./compare.js";
@@ -37,10 +37,13 @@ function cut(x: Tensor, lengths: readonly number[]): Tensor[] {
 
 describe.each(KERNELS)("the causal WaveNet (%s)", (kernels) => {
   it.each([
-    ["blocks of one length", [16, 16, 16, 16, 16, 16]],
-    ["single tokens", new Array<number>(40).fill(1)],
-    ["any lengths", [1, 2, 31, 5, 64, 33, 1, 7, 32]],
-  ])("in %s gives what one long pass gives", (_, lengths) => {
+    ["blocks of one length", [16, 16, 16, 16, 16, 16], 0],
+    ["single tokens", new Array<number>(40).fill(1), 0],
+    ["any lengths", [1, 2, 31, 5, 64, 33, 1, 7, 32], 0],
+    ["blocks of one length, with retention", [64, 64, 64, 64, 64], 2],
+    ["single tokens, with retention", new Array<number>(40).fill(1), 2],
+    ["any lengths, retention alone", [1, 2, 301, 5, 64, 33, 1, 7, 32], 5],
+  ])("in %s gives what one long pass gives", (_, lengths, memory) => {
     using _scope = torch.scope();
     torch.manualSeed(2);
     const net = new CausalWaveNet(C, { layers: 5, memory: 0 }, 4, kernels, {
@@ -59,9 +62,11 @@ describe.each(KERNELS)("the causal WaveNet (%s)", (kernels) => {
       return result.h;
     });
     // Products of other shapes sum in another order: some units in the last place of float64, over five layers.
-    expect(maxError(torch.cat(parts, 1), whole.h)).toBeLessThan(1e-13);
+    // Retention's norm divides by what may be small.
+    const tolerance = memory === 0 ? 1e-13 : 1e-11;
+    expect(maxError(torch.cat(parts, 1), whole.h)).toBeLessThan(tolerance);
     for (const [layer, kept] of history.entries()) {
-      expect(maxError(kept, whole.history[layer]!)).toBeLessThan(1e-13);
+      expect(maxError(kept, whole.history[layer]!)).toBeLessThan(tolerance);
     }
   });
 
@@ -90,18 +95,44 @@ describe.each(KERNELS)("the causal WaveNet (%s)", (kernels) => {
     },
   );
 
-  it("gives every parameter a gradient at its start, and both branches one", () => {
+  it("with retention has convolutions of their receptive field, and depends on every token before", () => {
     using _ = torch.scope();
-    const model = causal({ kernels, dropout: 0 });
-    const x = randomTokens(2, 16, VOCAB);
-    // Taps look back up to 16 tokens, so they need a text before them.
-    const history = torch.noGrad(() => model.readHistory(randomTokens(2, 40, VOCAB)));
-    model.forward(x, { history, targets: randomTokens(2, 16, VOCAB) }).loss.backward();
-    for (const [name, parameter] of model.namedParameters()) {
-      expect([name, (parameter.grad?.abs().max().number() ?? 0) > 1e-6]).toEqual([name, true]);
-    }
-    expect(model.alpha()).toBeCloseTo(0.5);
+    torch.manualSeed(3);
+    const factory = { device, dtype: "float64" } as const;
+    const net = new CausalWaveNet(C, { layers: 5, memory: 2 }, 4, kernels, factory);
+    expect(net.receptiveField).toBe(8);
+    const halfLives = [1 - 2 ** -5, 1 - 2 ** -7, 1 - 2 ** -9, 1 - 2 ** -11].map(
+      (decay) => Math.log(2) / -Math.log(decay),
+    );
+    expect(net.memory!.layers).toBe(2);
+    net.memory!.halfLives.forEach((tokens, i) => {
+      expect(tokens).toBeCloseTo(halfLives[i]!, 6);
+    });
+    const x = torch.randn([1, 60, C], factory).requiresGrad_(true);
+    const { h } = net.forward(x, net.emptyHistory(1, factory));
+    h.narrow(1, 50, 1)
+      .mul(torch.randn([C], factory))
+      .sum()
+      .backward();
+    const reached = x.grad!.abs().sum(-1).reshape([-1]).tolist() as number[];
+    expect(reached.map((gradient) => gradient !== 0)).toEqual(reached.map((_, at) => at <= 50));
   });
+
+  it.each([0, 2])(
+    "gives every parameter a gradient at its start, and both branches one (memory %i)",
+    (memory) => {
+      using _ = torch.scope();
+      const model = causal({ kernels, dropout: 0, wavenet: { memory } });
+      const x = randomTokens(2, 16, VOCAB);
+      // Taps look back up to 16 tokens, so they need a text before them.
+      const history = torch.noGrad(() => model.readHistory(randomTokens(2, 40, VOCAB)));
+      model.forward(x, { history, targets: randomTokens(2, 16, VOCAB) }).loss.backward();
+      for (const [name, parameter] of model.namedParameters()) {
+        expect([name, (parameter.grad?.abs().max().number() ?? 0) > 1e-6]).toEqual([name, true]);
+      }
+      expect(model.alpha()).toBeCloseTo(0.5);
+    },
+  );
 
   it("is silent with alpha at one: the logits are a GPT's of the same weights", () => {
     using _ = torch.scope();
@@ -146,26 +177,60 @@ describe("a causal model's history", () => {
     expect(identical(known, model.forward(second).logits)).toBe(false);
   });
 
-  it("is that of another row where it is shuffled, never the row's own", () => {
+  it("of retention layers is their states, in float32 also under autocast", () => {
     using _ = torch.scope();
-    const own = causal().eval();
-    const shuffled = causal({ wavenet: { history: "shuffled" } }).eval();
-    const [first, second] = blocks(3, [16, 16]) as [Tensor, Tensor];
-    const history = own.readHistory(first)!;
-    const expected = own.forward(second, { history: history.map((layer) => layer.roll(-1, 0)) });
-    expect(identical(shuffled.forward(second, { history }).logits, expected.logits)).toBe(true);
-    // A row alone has no other.
-    const alone = history.map((layer) => layer.narrow(0, 0, 1));
-    const row = second.narrow(0, 0, 1);
-    expect(
-      identical(shuffled.forward(row, { history: alone }).logits, own.forward(row).logits),
-    ).toBe(true);
+    const model = causal({ wavenet: { memory: 2 } }).eval();
+    const [first] = blocks(2, [16]) as [Tensor];
+    const deviceType = device.split(":")[0]!;
+    const after = torch.autocast(
+      { deviceType, dtype: "bfloat16" },
+      () => model.readHistory(first)!,
+    );
+    expect(after.map((layer) => layer.shape)).toEqual([
+      ...[1, 2, 4].map((d) => [2, d, C]),
+      ...[0, 1].map(() => [2, 4, C / 4, C / 4]),
+    ]);
+    expect(new Set(after.map(({ dtype }) => dtype))).toEqual(new Set(["float32"]));
+    expect(after.every((layer) => !layer.requiresGrad)).toBe(true);
+    expect(() => model.forward(first, { history: causal().emptyHistory(2) })).toThrow(
+      /history must be tensors of the shapes \[2, 1, 16\], .*\[2, 4, 4, 4\], got/,
+    );
   });
 
-  it("is nothing where it is zeroed", () => {
+  it("is emptied for the rows that do not continue", () => {
     using _ = torch.scope();
-    const own = causal().eval();
-    const zeroed = causal({ wavenet: { history: "zeroed" } }).eval();
+    const model = causal({ wavenet: { memory: 2 } }).eval();
+    const history = model.readHistory(blocks(3, [16])[0]!)!;
+    for (const [i, layer] of emptied(history, [true, false, true]).entries()) {
+      expect(identical(layer.select(0, 0), history[i]!.select(0, 0))).toBe(true);
+      expect(identical(layer.select(0, 2), history[i]!.select(0, 2))).toBe(true);
+      expect(layer.select(0, 1).abs().max().number()).toBe(0);
+    }
+  });
+
+  it.each([0, 2])(
+    "is that of another row where it is shuffled, never the row's own (memory %i)",
+    (memory) => {
+      using _ = torch.scope();
+      const own = causal({ wavenet: { memory } }).eval();
+      const shuffled = causal({ wavenet: { memory, history: "shuffled" } }).eval();
+      const [first, second] = blocks(3, [16, 16]) as [Tensor, Tensor];
+      const history = own.readHistory(first)!;
+      const expected = own.forward(second, { history: history.map((layer) => layer.roll(-1, 0)) });
+      expect(identical(shuffled.forward(second, { history }).logits, expected.logits)).toBe(true);
+      // A row alone has no other.
+      const alone = history.map((layer) => layer.narrow(0, 0, 1));
+      const row = second.narrow(0, 0, 1);
+      expect(
+        identical(shuffled.forward(row, { history: alone }).logits, own.forward(row).logits),
+      ).toBe(true);
+    },
+  );
+
+  it.each([0, 2])("is nothing where it is zeroed (memory %i)", (memory) => {
+    using _ = torch.scope();
+    const own = causal({ wavenet: { memory } }).eval();
+    const zeroed = causal({ wavenet: { memory, history: "zeroed" } }).eval();
     const [first, second] = blocks(2, [16, 16]) as [Tensor, Tensor];
     const { history } = zeroed.forward(first);
     expect(identical(zeroed.forward(second, { history }).logits, own.forward(second).logits)).toBe(
@@ -192,7 +257,7 @@ describe("a causal model's history", () => {
     ]) {
       expect(model.emptyHistory(2)).toBeNull();
       expect(model.readHistory(x)).toBeNull();
-      expect(model.receptiveField).toBeNull();
+      expect([model.receptiveField, model.memory]).toEqual([null, null]);
       expect(model.forward(x, { history: null }).history).toBeNull();
     }
   });

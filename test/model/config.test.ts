@@ -44,13 +44,19 @@ describe("a model's configuration", () => {
     [{ wavenet: { mode: "next" } }, /wavenet.mode must be .* "previous", "causal", got "next"/],
     [
       { wavenet: { mode: "causal", reshapeFactor: 4 } },
-      /no setting wavenet.reshapeFactor: expected mode, layers, history, alpha/,
+      /no setting wavenet.reshapeFactor: expected mode, layers, memory, history, alpha/,
     ],
     [{ wavenet: { history: "carried" } }, /no setting wavenet.history: expected mode, layers/],
     [{ wavenet: { mode: "causal", layers: 21 } }, /wavenet.layers must be at most 20, got 21/],
     [
       { wavenet: { mode: "causal", history: "lost" } },
       /wavenet.history must be one of "carried", "shuffled", "zeroed", got "lost"/,
+    ],
+    [{ wavenet: { memory: 2 } }, /no setting wavenet.memory: expected mode, layers/],
+    [{ wavenet: { mode: "causal", memory: -1 } }, /wavenet.memory must be .* from 0, got -1/],
+    [
+      { wavenet: { mode: "causal", layers: 3, memory: 4 } },
+      /wavenet.memory must be at most wavenet.layers, which is 3, got 4/,
     ],
     [
       { wavenet: { mode: "causal", alpha: 0.5 } },
@@ -69,6 +75,18 @@ describe("a model's configuration", () => {
     } catch (error) {
       expect(error).toMatchObject({ code: "ERR_WAVEGPT_CONFIG" });
     }
+  });
+
+  it("makes the last half of a causal WaveNet's layers retention, at most four", () => {
+    const memoryOf = (layers?: number) =>
+      resolveWaveGPTConfig({ vocabSize: 65, wavenet: { mode: "causal", layers } }).wavenet;
+    expect(memoryOf()).toMatchObject({ layers: 8, memory: 4 });
+    expect([1, 2, 5, 12].map((layers) => memoryOf(layers))).toMatchObject([
+      { memory: 0 },
+      { memory: 1 },
+      { memory: 2 },
+      { memory: 4 },
+    ]);
   });
 
   it("counts parameters, as PyTorch does for the same shapes", () => {

@@ -14,13 +14,34 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "bench" / "peer"))
 from model import Model  # noqa: E402
 
 
+class Retention(nn.Module):
+    """Retention over one block, and the state after it. Its products with a state are baddbmm, and no others are."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.qkvg, self.out = nn.Linear(width, 4 * width), nn.Linear(width, width)
+
+    def forward(self, x):
+        rows, length, width = x.shape
+        parts = self.qkvg(x).view(rows, length, 4, self.heads, -1).permute(2, 0, 3, 1, 4).flatten(1, 2)
+        q, k, v, gates = parts
+        state = torch.zeros(rows * self.heads, width // self.heads, width // self.heads)
+        o = torch.baddbmm(torch.bmm(torch.bmm(q, k.mT).tril(), v), q, state)
+        self.next = torch.baddbmm(state, k.detach().mT, v.detach())
+        gated = (o * F.silu(gates)).view(rows, self.heads, length, -1).transpose(1, 2)
+        return self.out(gated.reshape(rows, length, width))
+
+
 class CausalModel(Model):
     """The decoder beside gated causal convolutions, as PyTorch's own convolutions."""
 
     def __init__(self, config):
         super().__init__({**config, "wavenet": None})
         width = config["nEmbd"]
-        self.dilations = [2**layer for layer in range(config["wavenet"]["layers"])]
+        memory = config["wavenet"]["memory"]
+        self.dilations = [2**layer for layer in range(config["wavenet"]["layers"] - memory)]
+        self.retentions = nn.ModuleList(Retention(width, config["nHeads"]) for _ in range(memory))
         self.convs = nn.ModuleList(nn.Conv1d(width, 2 * width, 2, dilation=d) for d in self.dilations)
         self.outs = nn.ModuleList(nn.Conv1d(width, width, 1) for _ in self.dilations)
         # A share of zero that is not learnt leaves the WaveNet out.
@@ -33,6 +54,9 @@ class CausalModel(Model):
         for dilation, conv, out in zip(self.dilations, self.convs, self.outs):
             tanh, gate = conv(F.pad(h, (dilation, 0))).chunk(2, 1)
             y = out(tanh.tanh() * gate.sigmoid())
+            h, summed = h + y, summed + y
+        for retention in self.retentions:
+            y = retention(h.transpose(1, 2)).transpose(1, 2)
             h, summed = h + y, summed + y
         if self.share is not None:
             hidden = torch.lerp(hidden, summed.transpose(1, 2), self.share)

@@ -112,12 +112,13 @@ describe.each(["train", "eval"] as const)("in %s mode", (mode) => {
     });
   });
 
-  it.each(BLOCK_FORMS)(
-    "the causal form sees no later token, in its block or a later one (%s blocks)",
-    (block) => {
+  it.each(BLOCK_FORMS.flatMap((block) => [0, 2].map((memory) => [block, memory] as const)))(
+    "the causal form sees no later token, in its block or a later one (%s blocks, memory %i)",
+    (block, memory) => {
       using _ = torch.scope();
       torch.manualSeed(5);
-      const model = wavegpt({ block, blockSize: 20, wavenet: { mode: "causal", layers: 5 } });
+      const wavenet = { mode: "causal", layers: 5, memory } as const;
+      const model = wavegpt({ block, blockSize: 20, wavenet });
       model.train(mode === "train");
       const lengths = [20, 7, 20, 1, 13];
       const total = lengths.reduce((sum, length) => sum + length);
@@ -128,8 +129,8 @@ describe.each(["train", "eval"] as const)("in %s mode", (mode) => {
           const after = carriedLogits(model, changeAt(tokens, t), lengths);
           expect([t, identical(after.narrow(1, 0, t), before.narrow(1, 0, t))]).toEqual([t, true]);
           expect(identical(after.narrow(1, t, 1), before.narrow(1, t, 1))).toBe(false);
-          // It is heard as far as the WaveNet's 32 tokens reach, through the blocks that lie between.
-          const last = Math.min(t + 31, total - 1);
+          // It is heard through the blocks that lie between, as far as the convolutions' 32 tokens reach, or always.
+          const last = memory === 0 ? Math.min(t + 31, total - 1) : total - 1;
           expect(identical(after.narrow(1, last, 1), before.narrow(1, last, 1))).toBe(false);
         });
       }

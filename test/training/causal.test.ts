@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, truncateSync } from "node:fs";
+import { existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { torch } from "../../lib/index.js";
@@ -18,10 +18,12 @@ const data = smallTextFile();
 const newFolder = () => join(temporaryFolder(), "run");
 const plain = precisionOf("float32", device as "cpu");
 const causal = { wavenet: "causal", wavenetLayers: 5 } as const;
+/** Without and with retention. */
+const MEMORIES = [0, 2] as const;
 
-function tinyModel(history: "carried" | "zeroed" = "carried"): WaveGPT {
+function tinyModel(history: "carried" | "zeroed" = "carried", memory = 2): WaveGPT {
   torch.manualSeed(5);
-  const wavenet = { mode: "causal", layers: 5, history } as const;
+  const wavenet = { mode: "causal", layers: 5, memory, history } as const;
   const shape = { vocabSize: 11, nEmbd: 16, nHeads: 2, nLayers: 1, blockSize: 8 };
   return new WaveGPT({ ...shape, wavenet }, { device });
 }
@@ -33,43 +35,51 @@ function tokens(length: number): Uint32Array {
 }
 
 describe("the held-out loss of a causal model", () => {
-  it("is the same however many rows read the text: that of one reading from beginning to end", async () => {
-    const model = tinyModel();
-    const text = tokens(403);
-    const options = { tokens: text, blockSize: 8, receptiveField: model.receptiveField!, device };
-    const losses: number[] = [];
-    for (const batchSize of [1, 3, 16]) {
-      const loader = new RunningEvaluationLoader({ ...options, batchSize });
-      losses.push((await evaluate(model, loader, plain))!);
-    }
-    // The text in one go, by hand.
-    const { sum, count } = torch.tidy(() => {
-      model.eval();
-      let history: History | null = null;
-      let sum = 0;
-      for (let at = 0; at < 402; at += 8) {
-        const length = Math.min(8, 402 - at);
-        const row = (from: number) =>
-          torch.tensor([Array.from(text.subarray(from, from + length))], {
-            dtype: "int64",
-            device,
-          });
-        const result = torch.noGrad(() =>
-          model.forward(row(at), { history, targets: row(at + 1) }),
-        );
-        sum += result.loss.number() * length;
-        history = result.history;
+  it.each(MEMORIES)(
+    "is the same however many rows read the text: that of one reading from beginning to end (memory %i)",
+    async (memory) => {
+      const model = tinyModel("carried", memory);
+      const text = tokens(403);
+      const options = {
+        tokens: text,
+        blockSize: 8,
+        reach: model.memory === null ? model.receptiveField! : 403,
+        device,
+      };
+      const losses: number[] = [];
+      for (const batchSize of [1, 3, 16]) {
+        const loader = new RunningEvaluationLoader({ ...options, batchSize });
+        losses.push((await evaluate(model, loader, plain))!);
       }
-      return { sum, count: 402 };
-    });
-    for (const loss of losses) expect(Math.abs(loss - sum / count)).toBeLessThan(1e-6);
-  });
+      // The text in one go, by hand.
+      const { sum, count } = torch.tidy(() => {
+        model.eval();
+        let history: History | null = null;
+        let sum = 0;
+        for (let at = 0; at < 402; at += 8) {
+          const length = Math.min(8, 402 - at);
+          const row = (from: number) =>
+            torch.tensor([Array.from(text.subarray(from, from + length))], {
+              dtype: "int64",
+              device,
+            });
+          const result = torch.noGrad(() =>
+            model.forward(row(at), { history, targets: row(at + 1) }),
+          );
+          sum += result.loss.number() * length;
+          history = result.history;
+        }
+        return { sum, count: 402 };
+      });
+      for (const loss of losses) expect(Math.abs(loss - sum / count)).toBeLessThan(1e-6);
+    },
+  );
 
   it("knows the history: with none it is another", async () => {
     const text = tokens(200);
     const losses: number[] = [];
     for (const form of ["carried", "zeroed"] as const) {
-      const options = { tokens: text, batchSize: 2, blockSize: 8, receptiveField: 32, device };
+      const options = { tokens: text, batchSize: 2, blockSize: 8, reach: 32, device };
       const loader = new RunningEvaluationLoader(options);
       losses.push((await evaluate(tinyModel(form), loader, plain))!);
     }
@@ -106,6 +116,45 @@ it("a saved causal model comes back the same", () => {
   expect(torch.equal(loaded.forward(x).logits, model.forward(x).logits)).toBe(true);
 });
 
+describe("a causal model from before there was retention", () => {
+  /** Takes the setting out of a config.json, as it was then. */
+  const forget = (path: string) => {
+    const { wavenet_memory: _, ...config } = JSON.parse(readFileSync(path, "utf8"));
+    if (config.settings) delete config.settings.wavenetMemory;
+    writeFileSync(path, JSON.stringify(config));
+  };
+
+  it("loads as the convolutions that it is", () => {
+    using _ = torch.scope();
+    const folder = newFolder();
+    const model = tinyModel("carried", 0).eval();
+    savePretrained(model, folder);
+    forget(join(folder, "config.json"));
+    const loaded = fromPretrained(folder);
+    expect(loaded.config).toEqual(model.config);
+    const x = randomTokens(2, 8, 11);
+    expect(torch.equal(loaded.forward(x).logits, model.forward(x).logits)).toBe(true);
+  });
+
+  it("goes on with its run", async () => {
+    const whole = newFolder();
+    const pure = tinySettings(data, { ...causal, wavenetMemory: 0 });
+    await train(pure, { out: whole });
+    const out = newFolder();
+    const controller = new AbortController();
+    await train(pure, {
+      out,
+      signal: controller.signal,
+      onEvent: (event) => {
+        if (event.type === "step" && event.step === 7) controller.abort();
+      },
+    });
+    forget(join(out, "config.json"));
+    await train({}, { out, resume: true });
+    expect(fingerprint(out)).toEqual(fingerprint(whole));
+  });
+});
+
 describe("a causal run", () => {
   const settings = tinySettings(data, causal);
 
@@ -113,7 +162,11 @@ describe("a causal run", () => {
     const whole = newFolder();
     const events: TrainEvent[] = [];
     await train(settings, { out: whole, onEvent: (event) => events.push(event) });
-    expect(events[0]).toMatchObject({ type: "start", receptiveField: 32 });
+    expect(events[0]).toMatchObject({
+      type: "start",
+      receptiveField: 8,
+      memory: { layers: 2, halfLives: expect.any(Array) },
+    });
     const out = newFolder();
     for (const step of [7, 13]) {
       const controller = new AbortController();
