@@ -40,6 +40,7 @@ function sentence(issue: z.core.$ZodIssue, input: unknown): string {
 const OF_FORM = {
   wavenetReshapeFactor: "previous",
   wavenetMemory: "causal",
+  wavenetNoise: "causal",
   wavenetHistory: "causal",
   wavenetAlpha: "causal",
 } as const satisfies Partial<Record<keyof Settings, Settings["wavenet"]>>;

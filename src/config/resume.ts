@@ -11,6 +11,7 @@ const FIXED: readonly SettingName[] = [
   "wavenet",
   "wavenetLayers",
   "wavenetMemory",
+  "wavenetNoise",
   "wavenetReshapeFactor",
   "wavenetHistory",
   "wavenetAlpha",

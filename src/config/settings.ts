@@ -67,6 +67,12 @@ export const settingsSchema = z.strictObject({
     "causal: how many of the WaveNet's layers, the last ones, are retention instead of convolutions",
     { value: "N", derived: `${DEFAULT_CAUSAL_MEMORY}, at most half of the layers` },
   ),
+  wavenetNoise: describe(
+    z.number().min(0).lt(1).optional(),
+    "Model",
+    "causal: probability with which a token that the WaveNet reads is another while training",
+    { value: "P", derived: "0" },
+  ),
   wavenetReshapeFactor: describe(
     count().optional(),
     "Model",

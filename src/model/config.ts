@@ -62,6 +62,8 @@ export interface CausalWaveNetConfig {
   readonly layers: number;
   /** How many of the layers, the last ones, are retention: from 0 to all. */
   readonly memory: number;
+  /** The probability that a token which the WaveNet reads in training is another, from 0 to below 1. */
+  readonly noise: number;
   readonly history: WaveNetHistory;
   readonly alpha: WaveNetAlpha;
 }
@@ -76,6 +78,8 @@ export interface WaveNetOptions {
   readonly layers?: number | undefined;
   /** For `"causal"` only. Default {@link DEFAULT_CAUSAL_MEMORY}, but of fewer layers no more than half. */
   readonly memory?: number | undefined;
+  /** For `"causal"` only. Default 0. */
+  readonly noise?: number | undefined;
   /** Not for `"causal"`. Default 4. */
   readonly reshapeFactor?: number | undefined;
   /** For `"causal"` only. Default `"carried"`. */
@@ -219,7 +223,7 @@ function resolveWaveNetConfig(options: WaveNetOptions, blockSize: number): WaveN
 }
 
 function resolveCausal(options: WaveNetOptions): CausalWaveNetConfig {
-  rejectUnknown("wavenet.", options, ["mode", "layers", "memory", "history", "alpha"]);
+  rejectUnknown("wavenet.", options, ["mode", "layers", "memory", "noise", "history", "alpha"]);
   const { layers = DEFAULT_CAUSAL_LAYERS, history = "carried", alpha = "learned" } = options;
   requireCount("wavenet.layers", layers, 1);
   if (layers > MOST_CAUSAL_LAYERS) {
@@ -234,9 +238,13 @@ function resolveCausal(options: WaveNetOptions): CausalWaveNetConfig {
       `${memory}`,
     );
   }
+  const { noise = 0 } = options;
+  if (typeof noise !== "number" || !(noise >= 0 && noise < 1)) {
+    throw invalid("wavenet.noise", "must be a number from 0 to below 1", show(noise));
+  }
   requireChoice("wavenet.history", history, WAVENET_HISTORIES);
   requireChoice("wavenet.alpha", alpha, WAVENET_ALPHAS);
-  return { mode: "causal", layers, memory, history, alpha };
+  return { mode: "causal", layers, memory, noise, history, alpha };
 }
 
 /** One layer more would find nothing to merge but padding. */

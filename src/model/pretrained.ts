@@ -68,6 +68,7 @@ export function pretrainedConfig(model: LanguageModel): Record<string, string | 
       wavenet_layers: wavenet.layers,
       wavenet_mode: wavenet.mode,
       wavenet_memory: wavenet.memory,
+      wavenet_noise: wavenet.noise,
       wavenet_history: wavenet.history,
       wavenet_alpha: wavenet.alpha,
     };
@@ -129,6 +130,7 @@ export function fromPretrained(folder: string, factory: nn.FactoryOptions = {}):
         layers: (json.wavenet_layers ?? 3) as number,
         reshapeFactor: json.reshape_factor as number | undefined,
         memory: memoryOf(json),
+        noise: json.wavenet_noise as number | undefined,
         history: json.wavenet_history as WaveNetHistory | undefined,
         alpha: json.wavenet_alpha as WaveNetAlpha | undefined,
       },

@@ -92,8 +92,18 @@ export class WaveGPT extends LanguageModelBase {
     const own = given ?? this.emptyHistory(rows)!;
     wavenet.requireHistory(own, rows);
     const { wavenet: config } = this.config;
-    const form = config.mode === "causal" ? config.history : "carried";
-    return wavenet.forward(this.token_emb.forward(x), startingHistory(own, form));
+    const causal = config.mode === "causal" ? config : null;
+    const read = this.training && causal ? this.#replaceSome(x, causal.noise) : x;
+    const start = startingHistory(own, causal?.history ?? "carried");
+    return wavenet.forward(this.token_emb.forward(read), start);
+  }
+
+  /** Tokens of which each is with probability `rate` one drawn at random (as Xie et al., 2017, noise their input). */
+  #replaceSome(x: Tensor, rate: number): Tensor {
+    if (rate === 0) return x;
+    const { shape, device } = x;
+    const others = torch.randint(0, this.config.vocabSize, shape, { dtype: "int64", device });
+    return torch.where(torch.rand(shape, { device }).lt(rate), others, x);
   }
 
   #withSummary(g: Tensor, embedded: Tensor, wavenet: WaveNet, options: ForwardOptions): Tensor {

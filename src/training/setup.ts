@@ -38,6 +38,7 @@ export function buildModel(settings: Settings, vocabSize: number, device: string
     mode: settings.wavenet,
     layers: settings.wavenetLayers,
     memory: settings.wavenetMemory,
+    noise: settings.wavenetNoise,
     reshapeFactor: settings.wavenetReshapeFactor,
     history: settings.wavenetHistory,
     alpha: settings.wavenetAlpha,

@@ -134,6 +134,25 @@ describe.each(KERNELS)("the causal WaveNet (%s)", (kernels) => {
     },
   );
 
+  it("reads some tokens as others where it has noise, in training only, and the decoder reads none", () => {
+    using _ = torch.scope();
+    const [plain, noisy, silent] = [
+      causal({ kernels, dropout: 0 }),
+      causal({ kernels, dropout: 0, wavenet: { noise: 0.3 } }),
+      causal({ kernels, dropout: 0, wavenet: { noise: 0.3, alpha: "one" } }),
+    ];
+    const x = randomTokens(40, 16, VOCAB);
+    const logits = (model: WaveGPT) => model.forward(x).logits;
+    expect(identical(logits(noisy.eval()), logits(plain.eval()))).toBe(true);
+    expect(identical(logits(silent.train()), logits(silent.eval()))).toBe(true);
+    // The shortest dilation's history is the last token's norm: it tells whether that was read as another.
+    const kept = (model: WaveGPT) => model.readHistory(x)![0]!.reshape([40, C]);
+    const changed = kept(noisy.train()).ne(kept(plain)).any({ dim: 1 }).sum();
+    // 40 draws of 0.3 * 12 / 13: the bounds are over four deviations off.
+    expect(Number(changed.item())).toBeGreaterThan(1);
+    expect(Number(changed.item())).toBeLessThan(24);
+  });
+
   it("is silent with alpha at one: the logits are a GPT's of the same weights", () => {
     using _ = torch.scope();
     const model = causal({ kernels, wavenet: { alpha: "one" } }).eval();

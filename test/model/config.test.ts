@@ -44,7 +44,7 @@ describe("a model's configuration", () => {
     [{ wavenet: { mode: "next" } }, /wavenet.mode must be .* "previous", "causal", got "next"/],
     [
       { wavenet: { mode: "causal", reshapeFactor: 4 } },
-      /no setting wavenet.reshapeFactor: expected mode, layers, memory, history, alpha/,
+      /no setting wavenet.reshapeFactor: expected mode, layers, memory, noise, history, alpha/,
     ],
     [{ wavenet: { history: "carried" } }, /no setting wavenet.history: expected mode, layers/],
     [{ wavenet: { mode: "causal", layers: 21 } }, /wavenet.layers must be at most 20, got 21/],
@@ -58,6 +58,7 @@ describe("a model's configuration", () => {
       { wavenet: { mode: "causal", layers: 3, memory: 4 } },
       /wavenet.memory must be at most wavenet.layers, which is 3, got 4/,
     ],
+    [{ wavenet: { mode: "causal", noise: 1 } }, /wavenet.noise must be .* below 1, got 1/],
     [
       { wavenet: { mode: "causal", alpha: 0.5 } },
       /wavenet.alpha must be one of "learned", "one", got 0.5/,
