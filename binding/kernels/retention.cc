@@ -45,14 +45,14 @@ Retained composition(const at::Tensor& qkvg, const at::Tensor& state, const Deca
   const auto heads = static_cast<int64_t>(decays.size()), width = channels / heads;
   const auto options = state.options().requires_grad(false);
   // (heads, 1, 1) to the powers of (time, 1) and (time, time)
-  const auto decay = at::tensor(decays, options.device(at::kCPU)).to(state.device()).view({heads, 1, 1});
+  const auto decay =
+      at::tensor(decays, options.device(at::kCPU)).to(state.device()).view({heads, 1, 1});
   const auto positions = at::arange(time, options);
   const auto passed = (positions + 1).unsqueeze(1);
   const auto distances = positions.unsqueeze(1) - positions;
   // (4, batch, heads, time, width)
-  const auto parts = qkvg.to(state.scalar_type())
-                         .reshape({batch, time, 4, heads, width})
-                         .permute({2, 0, 3, 1, 4});
+  const auto parts =
+      qkvg.to(state.scalar_type()).reshape({batch, time, 4, heads, width}).permute({2, 0, 3, 1, 4});
   const auto q = parts.select(0, 0), v = parts.select(0, 2), gates = parts.select(0, 3);
   const auto k = parts.select(0, 1) / std::sqrt(static_cast<double>(width));
   const auto weights = q.matmul(k.transpose(-2, -1)) * decay.pow(distances.clamp_min(0)).tril();
@@ -202,7 +202,8 @@ std::tuple<at::Tensor, at::Tensor> retention(const at::Tensor& qkvg, const at::T
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(wavegpt, library) {
-  library.def("retention(Tensor qkvg, Tensor state, float[] decays, float eps) -> (Tensor, Tensor)");
+  library.def(
+      "retention(Tensor qkvg, Tensor state, float[] decays, float eps) -> (Tensor, Tensor)");
 }
 
 TORCH_LIBRARY_IMPL(wavegpt, CompositeImplicitAutograd, library) {

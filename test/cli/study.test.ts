@@ -92,7 +92,10 @@ describe("wavegpt compare --study", () => {
     const settings = ARMS.map(
       (id) => JSON.parse(readFileSync(join(out, `${id}-seed-1`, "config.json"), "utf8")).settings,
     );
-    const own = ["model", "wavenet", "order", "blockSize", "batchSize", "nLayers", "nEmbd"];
+    const own = [
+      ...["model", "wavenet", "wavenetNoise", "order"],
+      ...["blockSize", "batchSize", "nLayers", "nEmbd"],
+    ];
     const shared = settings.map((all) =>
       Object.fromEntries(Object.entries(all).filter(([name]) => !own.includes(name))),
     );

@@ -112,7 +112,8 @@ class ForwardPass {
     const int64_t rows = task.time * task.width;
     memory_.resize(5 * rows + kTile * task.time);
     Sum* free = memory_.data();
-    for (Sum** part : {&q_, &k_, &keys_by_channel_, &v_, &o_}) *part = std::exchange(free, free + rows);
+    for (Sum** part : {&q_, &k_, &keys_by_channel_, &v_, &o_})
+      *part = std::exchange(free, free + rows);
     weights_ = free;
   }
 
@@ -253,9 +254,9 @@ class BackwardPass {
         store(d_o + c, d_n, count);
       });
       const V mean_d(at::vec::reduce_all<Sum>(add, d_o, width) / static_cast<Sum>(width));
-      const V mean_dn(at::vec::map2_reduce_all<Sum>([](V a, V b) { return a * b; }, add, d_o,
-                                                    normed, width) /
-                      static_cast<Sum>(width));
+      const V mean_dn(
+          at::vec::map2_reduce_all<Sum>([](V a, V b) { return a * b; }, add, d_o, normed, width) /
+          static_cast<Sum>(width));
       at::vec::map2([&](V d, V n) { return (d - mean_d - n * mean_dn) * rstd; }, d_o, d_o, normed,
                     width);
     }
