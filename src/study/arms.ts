@@ -103,6 +103,12 @@ const CONTEXT: Study = {
       matched: "flops",
     },
     {
+      id: "gpt-larger",
+      title: "GPT, one block more",
+      // Of the width that has been tuned, and larger than causal in both respects.
+      settings: ({ nLayers }) => ({ model: "gpt", order: "shuffled", nLayers: nLayers + 1 }),
+    },
+    {
       id: "gpt-long",
       title: "GPT, twice the block",
       // As many tokens a step: half as many blocks.

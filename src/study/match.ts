@@ -28,13 +28,13 @@ export function sizeOf(config: GPTConfig, matched: Matched): number {
 
 /**
  * The GPT of the size `wanted`: `base` with another number of blocks, where that alone comes within 5 %;
- * else with another width too (a multiple of four channels a head, from half of `base`'s to twice): of
+ * else with another width too (an even number of channels a head, from half of `base`'s to twice): of
  * those within 2 % the one nearest to `base` in shape, or else the one of the nearest size.
  */
 export function matchGPT(base: GPTConfig, matched: Matched, wanted: number): Match {
   const same = bestDepth(base, matched, wanted);
   if (Math.abs(same.deviation) <= SAME_WIDTH) return same;
-  const step = 4 * base.nHeads;
+  const step = 2 * base.nHeads;
   const matches = [same];
   for (
     let width = Math.ceil(base.nEmbd / 2 / step) * step;
