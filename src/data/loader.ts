@@ -1,7 +1,8 @@
 import { WaveGPTError } from "../../lib/errors.js";
 import type { TokenArray } from "../tokenizer/index.js";
-import { type Batch, BatchWriter } from "./batch.js";
+import { type Batch, BatchReader } from "./batch.js";
 import { type Block, BlockLayout } from "./blocks.js";
+import { mappedFile } from "./mapped.js";
 import { type RandomOrder, randomOrder } from "./order.js";
 import { Random, type RandomState } from "./random.js";
 import { RunningRows } from "./running.js";
@@ -13,7 +14,10 @@ export type DrawOrder = "shuffled" | "running" | "random";
 export const DRAW_ORDERS: readonly DrawOrder[] = ["shuffled", "running", "random"];
 
 export interface DataLoaderOptions {
-  /** The text's tokens, of the part to be drawn from only. Kept, not copied. */
+  /**
+   * The text's tokens, of the part to be drawn from only. Kept, not copied: their buffers must not be resizable, and can
+   * no longer be transferred to a worker.
+   */
   readonly tokens: TokenArray | TokenSequence;
   /** Rows of a batch, of each rank's. */
   readonly batchSize: number;
@@ -41,6 +45,11 @@ export interface DataLoaderOptions {
    */
   readonly rank?: number;
   readonly world?: number;
+  /**
+   * How many batches a thread reads before they are asked for; default 2 where tokens are mapped from files, whose pages
+   * may have to come from a disk, and 0 where all of them are in memory.
+   */
+  readonly readAhead?: number;
 }
 
 /** All that {@link DataLoader.loadState} needs to go on where {@link DataLoader.state} was taken: plain JSON. */
@@ -72,12 +81,27 @@ interface Pass {
   readonly rows: RunningRows | null;
 }
 
+/** Where a loader is, in its own terms. */
+type Position = Pick<DataLoaderState, "step" | "drawn" | "random">;
+
+/** What a batch is made of. */
+interface Drawn {
+  readonly blocks: readonly Block[];
+  readonly continues: readonly boolean[] | null;
+  /** Where the loader was before. */
+  readonly before: Position;
+}
+
+/** Batches that are read ahead of mapped files, unless an option says otherwise. */
+const READ_AHEAD = 2;
+
 /**
  * Draws training batches from a text without end, always `batchSize` rows: a batch that finds a pass
  * used up goes on with the next one. Random numbers are its own ({@link Random}), so two loaders of the
- * same options give the same batches whatever else is drawn from libtorch.
+ * same options give the same batches whatever else is drawn from libtorch. What is read ahead counts as drawn when
+ * {@link next} returns it. Dispose of it where it reads ahead: its thread ends then, or when it is collected.
  */
-export class DataLoader {
+export class DataLoader implements Disposable {
   readonly batchSize: number;
   readonly blockSize: number;
   readonly order: DrawOrder;
@@ -89,10 +113,13 @@ export class DataLoader {
   readonly stepsPerEpoch: number;
 
   readonly #layout: BlockLayout;
-  readonly #writer: BatchWriter;
+  readonly #reader: BatchReader;
   readonly #random: Random;
   readonly #rank: number;
   readonly #world: number;
+  readonly #readAhead: number;
+  /** Batches that the reader was asked for, in order. */
+  readonly #ahead: Drawn[] = [];
   #step = 0;
   /** The current pass; laid out when its first block is drawn. */
   #pass: Pass | null = null;
@@ -105,6 +132,14 @@ export class DataLoader {
     const tokens = asSequence(options.tokens);
     requirePositive("the batch size", batchSize);
     requirePositive("the number of ranks", world);
+    const mapped = tokens.pieces.some((piece) => mappedFile(piece) !== null);
+    const { readAhead = mapped ? READ_AHEAD : 0 } = options;
+    if (!Number.isSafeInteger(readAhead) || readAhead < 0) {
+      throw new WaveGPTError(
+        "ERR_WAVEGPT_DATA",
+        `the number of batches to read ahead must be a whole number from 0, got ${readAhead}`,
+      );
+    }
     if (!Number.isSafeInteger(rank) || rank < 0 || rank >= world) {
       throw new WaveGPTError(
         "ERR_WAVEGPT_DATA",
@@ -127,31 +162,42 @@ export class DataLoader {
     this.blockSize = blockSize;
     this.order = order;
     this.#layout = new BlockLayout(tokens.length, blockSize);
-    this.#writer = new BatchWriter({ tokens, batchSize, blockSize, device, documentStart });
+    this.#reader = new BatchReader({ tokens, batchSize, blockSize, device, documentStart });
     this.#random = new Random(seed);
     this.#rank = rank;
     this.#world = world;
+    this.#readAhead = readAhead;
     this.stepsPerEpoch = Math.ceil(this.#layout.targets / (world * batchSize * blockSize));
   }
 
   /** Batches drawn so far. */
   get step(): number {
-    return this.#step;
+    return this.#position().step;
   }
 
   /** Whole epochs of {@link stepsPerEpoch} batches drawn so far. */
   get epoch(): number {
-    return Math.floor(this.#step / this.stepsPerEpoch);
+    return Math.floor(this.step / this.stepsPerEpoch);
   }
 
-  /** The next batch; its tensors belong to the innermost open scope. */
+  /**
+   * The next batch; its tensors belong to the innermost open scope.
+   *
+   * @throws WaveGPTError ERR_WAVEGPT_DATA naming the file where tokens can no longer be read
+   */
   next(): Batch {
-    const { blocks, continues } = this.#draw();
-    return this.#writer.write(blocks, continues);
+    if (this.#ahead.length === 0) this.#request(false);
+    const { blocks, continues } = this.#ahead.shift()!;
+    try {
+      return this.#reader.take(blocks, continues);
+    } finally {
+      while (this.#ahead.length < this.#readAhead) this.#request(true);
+    }
   }
 
   /** Which blocks {@link next} would make a batch of; counts as drawing it. */
   nextBlocks(): Block[] {
+    this.#forgetAhead();
     return [...this.#draw().blocks];
   }
 
@@ -162,9 +208,7 @@ export class DataLoader {
       tokens: this.#layout.length,
       batchSize: this.#world * this.batchSize,
       blockSize: this.blockSize,
-      step: this.#step,
-      drawn: this.#drawn,
-      random: this.#pass?.random ?? this.#random.state(),
+      ...this.#position(),
     };
   }
 
@@ -198,24 +242,58 @@ export class DataLoader {
         `this loader's state is damaged: "random" must be four numbers, got ${JSON.stringify(state.random)}`,
       );
     }
-    this.#random.setState(state.random);
-    this.#step = state.step;
-    this.#pass = null;
-    this.#drawn = 0;
-    if (state.drawn > 0) {
-      const pass = this.#layOut();
-      if (state.drawn > pass.length) {
-        throw new WaveGPTError(
-          "ERR_WAVEGPT_DATA",
-          `this loader's state is damaged: "drawn" is ${state.drawn} of a pass of ${pass.length} ${pass.rows === null ? "blocks" : "batches"}`,
-        );
-      }
-      this.#pass = pass;
-      this.#drawn = state.drawn;
-    }
+    this.#reader.drop();
+    this.#ahead.length = 0;
+    this.#goTo(state);
   }
 
-  #draw(): { blocks: readonly Block[]; continues: readonly boolean[] | null } {
+  [Symbol.dispose](): void {
+    this.#reader[Symbol.dispose]();
+  }
+
+  /** Where {@link next} goes on: before what was read ahead. */
+  #position(): Position {
+    return this.#ahead[0]?.before ?? this.#drawnUntil();
+  }
+
+  #drawnUntil(): Position {
+    const random = this.#pass?.random ?? this.#random.state();
+    return { step: this.#step, drawn: this.#drawn, random };
+  }
+
+  #goTo(position: Position): void {
+    this.#random.setState(position.random);
+    this.#step = position.step;
+    this.#pass = null;
+    this.#drawn = 0;
+    if (position.drawn === 0) return;
+    const pass = this.#layOut();
+    if (position.drawn > pass.length) {
+      throw new WaveGPTError(
+        "ERR_WAVEGPT_DATA",
+        `this loader's state is damaged: "drawn" is ${position.drawn} of a pass of ${pass.length} ${pass.rows === null ? "blocks" : "batches"}`,
+      );
+    }
+    this.#pass = pass;
+    this.#drawn = position.drawn;
+  }
+
+  #forgetAhead(): void {
+    if (this.#ahead.length === 0) return;
+    const position = this.#position();
+    this.#reader.drop();
+    this.#ahead.length = 0;
+    this.#goTo(position);
+  }
+
+  #request(ahead: boolean): void {
+    const drawn = this.#draw();
+    this.#reader.request(drawn.blocks, ahead);
+    this.#ahead.push(drawn);
+  }
+
+  #draw(): Drawn {
+    const before = this.#drawnUntil();
     this.#step++;
     const first = this.#rank * this.batchSize;
     const end = first + this.batchSize;
@@ -224,6 +302,7 @@ export class DataLoader {
       return {
         blocks: blocks.slice(first, end),
         continues: this.#drawn === 1 ? null : continues.slice(first, end),
+        before,
       };
     }
     const blocks: Block[] = [];
@@ -231,7 +310,7 @@ export class DataLoader {
       const block = this.order === "shuffled" ? this.#nextOfPass() : this.#anywhere();
       if (row >= first && row < end) blocks.push(block);
     }
-    return { blocks, continues: null };
+    return { blocks, continues: null, before };
   }
 
   #nextOfPass(): Block {

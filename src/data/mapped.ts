@@ -7,6 +7,13 @@ import { TOKEN_BYTES, type TokenFile } from "./token-file.js";
 /** Most tokens of one array: Node 20's arrays end at 4 GiB. */
 const LONGEST = 2 ** 29;
 
+const files = new WeakMap<ArrayBufferLike, string>();
+
+/** The file that is mapped where these tokens lie; null where they are in memory like any other. */
+export function mappedFile(tokens: TokenArray): string | null {
+  return files.get(tokens.buffer) ?? null;
+}
+
 /**
  * Maps a file's tokens into memory, for reading: the system brings in the pages that are touched, and may drop them
  * again. Nothing is copied. The mapping ends when the arrays are collected.
@@ -28,6 +35,8 @@ export function mapTokens({ path, dtype, offset, tokens }: TokenFile): TokenArra
   const all = torch.ops.aten.from_file(path, { shared: false, size: before + tokens, dtype });
   return Array.from({ length: Math.ceil(tokens / LONGEST) }, (_, at) => {
     const length = Math.min(LONGEST, tokens - at * LONGEST);
-    return all.narrow(0, before + at * LONGEST, length).shareTypedArray() as TokenArray;
+    const part = all.narrow(0, before + at * LONGEST, length).shareTypedArray() as TokenArray;
+    files.set(part.buffer, path);
+    return part;
   });
 }

@@ -1,0 +1,106 @@
+import { binding } from "./binding.js";
+import { fromTypedArray } from "./creation.js";
+import type { Device } from "./device.js";
+import type { NativeTokenReader } from "./native.js";
+import { scope } from "./scope.js";
+import { Tensor } from "./tensor.js";
+
+/** A part of a text. */
+export interface TokenPiece {
+  /** Shared, not copied: as {@link fromTypedArray} with `share`. */
+  readonly tokens: Uint16Array | Uint32Array;
+  /** The file that is mapped into memory there, for errors; null for memory like any other. */
+  readonly file: string | null;
+}
+
+export interface TokenReaderOptions {
+  /** One text, in order. */
+  readonly pieces: readonly TokenPiece[];
+  /** Tokens of a row. */
+  readonly blockSize: number;
+  /** The token that bounds what stands before a row; null where nothing does. */
+  readonly documentStart: number | null;
+  /** Where batches are put. */
+  readonly device: Device;
+}
+
+/** Rows of a text: (rows, blockSize), int64; of the innermost scope. */
+export interface TokenRows {
+  /** The tokens before each row, right-aligned, 0 where there is none. */
+  readonly previous: Tensor;
+  readonly x: Tensor;
+  /** The token after each of `x`, or -100 where it is not counted. */
+  readonly y: Tensor;
+  /** True where `previous` holds a token, bool; null where it does everywhere. */
+  readonly mask: Tensor | null;
+}
+
+/**
+ * Cuts rows out of a text's tokens, in native code. Batches that are asked for ahead are read by a thread of the
+ * reader's own, so that a disk's time is not the caller's. Batches come in the order in which they were asked for.
+ * Dispose of it: its thread, and the tokens, are held until then, or until it is collected.
+ */
+export class TokenReader implements Disposable {
+  readonly #native: NativeTokenReader;
+  readonly #device: Device;
+  /** Into page-locked memory, so that the copy to the GPU waits for nothing. */
+  readonly #pageLocked: boolean;
+
+  /** @throws WaveGPTError ERR_WAVEGPT_ARGUMENT naming what is wrong with a piece */
+  constructor({ pieces, blockSize, documentStart, device }: TokenReaderOptions) {
+    this.#device = device;
+    this.#pageLocked = device.startsWith("cuda");
+    using _ = scope();
+    this.#native = binding.createTokenReader(
+      pieces.map(({ tokens }) => fromTypedArray(tokens, undefined, { share: true }).handle),
+      pieces.map(({ file }) => file),
+      blockSize,
+      documentStart,
+      device !== "cpu",
+      this.#pageLocked,
+    );
+  }
+
+  /**
+   * Asks for a batch.
+   *
+   * @param rows - three numbers a row: where it starts, and the targets that it counts, from and to before (target `j`
+   * is the token `j + 1`). Copied.
+   * @param ahead - whether to read it in the background; else it is read when it is taken
+   */
+  request(rows: Float64Array, ahead: boolean): void {
+    binding.requestTokenBatch(this.#native, rows, ahead);
+  }
+
+  /**
+   * The batch that was asked for first; read now where the thread has not begun it.
+   *
+   * @throws WaveGPTError ERR_WAVEGPT_DATA naming the file of which pages could not be read (Linux 5.14 and later;
+   * elsewhere a file that was cut short while it is mapped ends the process)
+   */
+  take(): TokenRows {
+    const handles = binding.takeTokenBatch(this.#native);
+    const tensors = handles.map((handle) => (handle === null ? null : new Tensor(handle)));
+    if (this.#device === "cpu") {
+      const [previous, x, y, mask] = tensors as [Tensor, Tensor, Tensor, Tensor | null];
+      return { previous, x, y, mask };
+    }
+    const options = { device: this.#device, nonBlocking: this.#pageLocked };
+    const [all, mask] = tensors as [Tensor, Tensor | null];
+    const [previous, x, y] = all.to(options).unbind(0) as [Tensor, Tensor, Tensor];
+    return { previous, x, y, mask: mask?.to(options) ?? null };
+  }
+
+  /** Forgets what was asked for and not taken. */
+  drop(): void {
+    binding.dropTokenBatches(this.#native);
+  }
+
+  dispose(): void {
+    binding.closeTokenReader(this.#native);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
