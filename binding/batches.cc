@@ -11,6 +11,9 @@ constexpr napi_type_tag kReaderTag = {0x7a0f6c2be15d4f18, 0x92c4d7b3086ea1f5};
 // Empty once it was closed.
 using Holder = std::unique_ptr<TokenReader>;
 
+// When a JavaScript thread ends, reading ends with it, whatever is freed then in which order.
+void CloseAtEnd(void* holder) { static_cast<Holder*>(holder)->reset(); }
+
 Holder& ReadHolder(const Call& call) {
   napi_value value = call.raw(0);
   napi_valuetype type = napi_undefined;
@@ -68,16 +71,18 @@ napi_value createTokenReader(Call& call) {
   if (!call.IsNullish(3)) options.document_start = call.Integer(3, "documentStart");
   options.stacked = call.Boolean(4, "stacked");
   options.page_locked = call.Boolean(5, "pageLocked");
-  auto holder =
-      std::make_unique<Holder>(std::make_unique<TokenReader>(ReadPieces(call), options));
+  auto holder = std::make_unique<Holder>(std::make_unique<TokenReader>(ReadPieces(call), options));
   napi_value object;
   Check(call.env, napi_create_object(call.env, &object));
   Check(call.env, napi_type_tag_object(call.env, object, &kReaderTag));
   Check(call.env, napi_wrap(
                       call.env, object, holder.get(),
-                      [](napi_env, void* data, void*) { delete static_cast<Holder*>(data); },
+                      [](napi_env env, void* data, void*) {
+                        napi_remove_env_cleanup_hook(env, CloseAtEnd, data);
+                        delete static_cast<Holder*>(data);
+                      },
                       nullptr, nullptr));
-  holder.release();
+  Check(call.env, napi_add_env_cleanup_hook(call.env, CloseAtEnd, holder.release()));
   return object;
 }
 
@@ -95,13 +100,12 @@ std::vector<TokenRow> ReadRows(const Call& call, int64_t length, int64_t block_s
   void* data = nullptr;
   if (value != nullptr) Check(call.env, napi_is_typedarray(call.env, value, &is_typed_array));
   if (is_typed_array) {
-    Check(call.env, napi_get_typedarray_info(call.env, value, &type, &count, &data, nullptr,
-                                             nullptr));
+    Check(call.env,
+          napi_get_typedarray_info(call.env, value, &type, &count, &data, nullptr, nullptr));
   }
   if (type != napi_float64_array || count == 0 || count % 3 != 0) {
     ThrowArgument(call.name, "rows", "a Float64Array of three numbers a row",
-                  is_typed_array ? std::to_string(count) + " numbers"
-                                 : Describe(call.env, value));
+                  is_typed_array ? std::to_string(count) + " numbers" : Describe(call.env, value));
   }
   std::vector<TokenRow> rows(count / 3);
   const auto* numbers = static_cast<const double*>(data);
@@ -122,9 +126,16 @@ std::vector<TokenRow> ReadRows(const Call& call, int64_t length, int64_t block_s
   return rows;
 }
 
-napi_value requestTokenBatch(Call& call) {
+napi_value requestTokenBatches(Call& call) {
   TokenReader& reader = ReadReader(call);
-  reader.Request(ReadRows(call, reader.length(), reader.block_size()), call.Boolean(2, "ahead"));
+  std::vector<TokenRow> rows = ReadRows(call, reader.length(), reader.block_size());
+  const int64_t batch_rows = call.Integer(2, "rowsPerBatch");
+  if (batch_rows < 1 || rows.size() % static_cast<size_t>(batch_rows) != 0) {
+    ThrowArgument(call.name, "rowsPerBatch",
+                  "a divisor of the " + std::to_string(rows.size()) + " rows",
+                  std::to_string(batch_rows));
+  }
+  reader.Request(rows, static_cast<size_t>(batch_rows), call.Boolean(3, "inBackground"));
   return call.Undefined();
 }
 
@@ -150,8 +161,8 @@ napi_value dropTokenBatches(Call& call) {
 
 std::vector<MethodEntry> BatchMethods() {
   return {
-      WAVEGPT_METHOD(createTokenReader), WAVEGPT_METHOD(closeTokenReader),
-      WAVEGPT_METHOD(requestTokenBatch), WAVEGPT_METHOD(takeTokenBatch),
+      WAVEGPT_METHOD(createTokenReader),   WAVEGPT_METHOD(closeTokenReader),
+      WAVEGPT_METHOD(requestTokenBatches), WAVEGPT_METHOD(takeTokenBatch),
       WAVEGPT_METHOD(dropTokenBatches),
   };
 }

@@ -59,34 +59,43 @@ int64_t TokenReader::After(const TokenRow& row) const {
   return std::min(row.start + options_.block_size + 1, length());
 }
 
-void TokenReader::Request(std::vector<TokenRow> rows, bool ahead) {
+TokenReader::Queued TokenReader::NewBatch(std::vector<TokenRow> rows) const {
   auto batch = std::make_shared<Batch>();
   const auto count = static_cast<int64_t>(rows.size());
   const int64_t size = options_.block_size;
   const bool lacking = std::any_of(rows.begin(), rows.end(),
                                    [size](const TokenRow& row) { return row.start < size; });
-  {
-    // Made under inference mode, they could not be trained on.
-    c10::InferenceMode normal(false);
-    at::TensorOptions memory = at::TensorOptions(at::kCPU).pinned_memory(options_.page_locked);
-    if (options_.stacked) {
-      batch->tensors.push_back(at::empty({3, count, size}, memory.dtype(at::kLong)));
-    } else {
-      for (int part = 0; part < 3; ++part) {
-        batch->tensors.push_back(at::empty({count, size}, memory.dtype(at::kLong)));
-      }
+  // Made under inference mode, they could not be trained on.
+  c10::InferenceMode normal(false);
+  const auto memory = at::TensorOptions(at::kCPU).pinned_memory(options_.page_locked);
+  if (options_.stacked) {
+    batch->tensors.push_back(at::empty({3, count, size}, memory.dtype(at::kLong)));
+  } else {
+    for (int part = 0; part < 3; ++part) {
+      batch->tensors.push_back(at::empty({count, size}, memory.dtype(at::kLong)));
     }
-    if (lacking || options_.document_start) {
-      batch->mask = at::empty({count, size}, memory.dtype(at::kBool));
-    }
+  }
+  if (lacking || options_.document_start) {
+    batch->mask = at::empty({count, size}, memory.dtype(at::kBool));
   }
   batch->rows = std::move(rows);
-  batch->ahead = ahead;
+  return batch;
+}
+
+void TokenReader::Request(const std::vector<TokenRow>& rows, size_t rows_per_batch,
+                          bool in_background) {
+  std::vector<Queued> batches;
+  for (auto row = rows.begin(); row < rows.end(); row += rows_per_batch) {
+    batches.push_back(NewBatch({row, row + rows_per_batch}));
+    if (in_background) continue;
+    Read(*batches.back());
+    batches.back()->state = State::kDone;
+  }
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    queue_.push_back(std::move(batch));
+    queue_.insert(queue_.end(), batches.begin(), batches.end());
   }
-  if (!ahead) return;
+  if (!in_background) return;
   StartThread();
   asked_.notify_one();
 }
@@ -103,7 +112,7 @@ void TokenReader::StartThread() {
 
 TokenReader::Queued TokenReader::NextWaiting() const {
   for (const Queued& batch : queue_) {
-    if (batch->ahead && batch->state == State::kWaiting) return batch;
+    if (batch->state == State::kWaiting) return batch;
   }
   return nullptr;
 }
@@ -116,7 +125,7 @@ void TokenReader::Run() {
     // A disk is quickest where it knows of much at once: all that is asked for, before waiting.
     std::vector<Queued> news;
     for (const Queued& batch : queue_) {
-      if (!batch->ahead || batch->announced || batch->state != State::kWaiting) continue;
+      if (batch->announced || batch->state != State::kWaiting) continue;
       batch->announced = true;
       news.push_back(batch);
     }

@@ -1,5 +1,5 @@
-// Cuts rows of text out of arrays of tokens, and reads ahead in a thread of its own where they are
-// mapped files.
+// Cuts rows of text out of arrays of tokens: at once, or in a thread of its own, as for mapped
+// files whose pages may have to come from a disk.
 #pragma once
 
 #include <condition_variable>
@@ -53,8 +53,8 @@ class TokenReader {
   int64_t length() const { return starts_.back(); }
   int64_t block_size() const { return options_.block_size; }
 
-  // Asks for a batch: read by the thread where `ahead` says so, else when it is taken.
-  void Request(std::vector<TokenRow> rows, bool ahead);
+  // Asks for batches of so many rows each: read by the thread, or here and now.
+  void Request(const std::vector<TokenRow>& rows, size_t rows_per_batch, bool in_background);
   // The batch asked for first. What the thread has not begun is read here and now.
   // Throws BindingError where the pages of a mapped file cannot be had, or nothing was asked for.
   TokenBatch Take();
@@ -67,7 +67,6 @@ class TokenReader {
     std::vector<TokenRow> rows;
     std::vector<at::Tensor> tensors;
     at::Tensor mask;  // undefined where no row can lack a previous token
-    bool ahead;
     bool announced = false;
     State state = State::kWaiting;
     bool masked = false;
@@ -75,6 +74,7 @@ class TokenReader {
   };
   using Queued = std::shared_ptr<Batch>;
 
+  Queued NewBatch(std::vector<TokenRow> rows) const;
   int64_t* Part(const Batch& batch, size_t part) const;
   void StartThread();
   void Run();

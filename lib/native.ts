@@ -346,7 +346,12 @@ export interface NativeBinding {
   /** Ends its thread and frees what it holds. */
   closeTokenReader(reader: NativeTokenReader): void;
   /** `rows` are three numbers each: start, and the targets counted, from and to before. */
-  requestTokenBatch(reader: NativeTokenReader, rows: Float64Array, ahead: boolean): void;
+  requestTokenBatches(
+    reader: NativeTokenReader,
+    rows: Float64Array,
+    rowsPerBatch: number,
+    inBackground: boolean,
+  ): void;
   /** The tensors of the batch asked for first, and its mask or null. */
   takeTokenBatch(reader: NativeTokenReader): (Handle | null)[];
   dropTokenBatches(reader: NativeTokenReader): void;

@@ -1,15 +1,13 @@
 import { binding } from "./binding.js";
-import { fromTypedArray } from "./creation.js";
 import type { Device } from "./device.js";
 import type { NativeTokenReader } from "./native.js";
-import { scope } from "./scope.js";
 import { Tensor } from "./tensor.js";
 
 /** A part of a text. */
 export interface TokenPiece {
-  /** Shared, not copied: as {@link fromTypedArray} with `share`. */
-  readonly tokens: Uint16Array | Uint32Array;
-  /** The file that is mapped into memory there, for errors; null for memory like any other. */
+  /** One dimension, uint16 or uint32, on the CPU. Its memory is kept, not copied. */
+  readonly tokens: Tensor;
+  /** The file that is mapped into memory there; null for memory like any other. */
   readonly file: string | null;
 }
 
@@ -36,7 +34,7 @@ export interface TokenRows {
 }
 
 /**
- * Cuts rows out of a text's tokens, in native code. Batches that are asked for ahead are read by a thread of the
+ * Cuts rows out of a text's tokens, in native code. What is asked for in the background is read by a thread of the
  * reader's own, so that a disk's time is not the caller's. Batches come in the order in which they were asked for.
  * Dispose of it: its thread, and the tokens, are held until then, or until it is collected.
  */
@@ -50,9 +48,8 @@ export class TokenReader implements Disposable {
   constructor({ pieces, blockSize, documentStart, device }: TokenReaderOptions) {
     this.#device = device;
     this.#pageLocked = device.startsWith("cuda");
-    using _ = scope();
     this.#native = binding.createTokenReader(
-      pieces.map(({ tokens }) => fromTypedArray(tokens, undefined, { share: true }).handle),
+      pieces.map(({ tokens }) => tokens.handle),
       pieces.map(({ file }) => file),
       blockSize,
       documentStart,
@@ -62,14 +59,16 @@ export class TokenReader implements Disposable {
   }
 
   /**
-   * Asks for a batch.
+   * Asks for batches.
    *
    * @param rows - three numbers a row: where it starts, and the targets that it counts, from and to before (target `j`
    * is the token `j + 1`). Copied.
-   * @param ahead - whether to read it in the background; else it is read when it is taken
+   * @param rowsPerBatch - a divisor of the number of rows
+   * @param inBackground - whether the thread reads them; else they are read now. Not where a piece shares the memory of
+   * a typed array: where this is a worker that is terminated, its arrays are freed first.
    */
-  request(rows: Float64Array, ahead: boolean): void {
-    binding.requestTokenBatch(this.#native, rows, ahead);
+  request(rows: Float64Array, rowsPerBatch: number, inBackground: boolean): void {
+    binding.requestTokenBatches(this.#native, rows, rowsPerBatch, inBackground);
   }
 
   /**

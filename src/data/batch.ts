@@ -1,6 +1,6 @@
-import { type Tensor, TokenReader } from "../../lib/index.js";
+import { type Tensor, TokenReader, torch } from "../../lib/index.js";
 import type { Block } from "./blocks.js";
-import { mappedFile } from "./mapped.js";
+import { tokenPiece } from "./mapped.js";
 import type { TokenSequence } from "./token-sequence.js";
 
 /** The target that a loss does not count (PyTorch's `ignore_index`). */
@@ -38,55 +38,75 @@ export interface BatchOptions {
   readonly documentStart: number | null;
 }
 
+/** The blocks of a batch. */
+export interface BatchBlocks {
+  readonly blocks: readonly Block[];
+  /** See {@link Batch.continues}. */
+  readonly continues: readonly boolean[] | null;
+}
+
 /** Makes batches of a text's blocks. Owns a native reader; dispose of it. */
 export class BatchReader implements Disposable {
   readonly batchSize: number;
+  /** Whether the tokens lie in files, whose pages may have to come from a disk. */
+  readonly mapped: boolean;
   readonly #reader: TokenReader;
-  readonly #rows: Float64Array;
+  #rows: Float64Array;
 
   constructor({ tokens, batchSize, blockSize, device, documentStart }: BatchOptions) {
     this.batchSize = batchSize;
-    const pieces = tokens.pieces.map((piece) => ({ tokens: piece, file: mappedFile(piece) }));
+    using _ = torch.scope();
+    const pieces = tokens.pieces.map(tokenPiece);
+    this.mapped = pieces.every(({ file }) => file !== null);
     this.#reader = new TokenReader({ pieces, blockSize, documentStart, device });
     this.#rows = new Float64Array(3 * batchSize);
   }
 
   /**
-   * Asks for a batch.
+   * Asks for batches, all of as many rows: at most `batchSize`.
    *
-   * @param blocks - at most `batchSize`
-   * @param ahead - whether to read it in the background; else it is read when it is taken
+   * @param inBackground - whether a thread reads them; else they are read now
    */
-  request(blocks: readonly Block[], ahead: boolean): void {
+  request(batches: readonly BatchBlocks[], inBackground: boolean): void {
+    const rowsPerBatch = batches[0]!.blocks.length;
+    const length = 3 * rowsPerBatch * batches.length;
+    if (length > this.#rows.length) this.#rows = new Float64Array(length);
     const rows = this.#rows;
     let at = 0;
-    for (const { start, from, to } of blocks) {
-      rows[at++] = start;
-      rows[at++] = from;
-      rows[at++] = to;
+    for (const { blocks } of batches) {
+      for (const { start, from, to } of blocks) {
+        rows[at++] = start;
+        rows[at++] = from;
+        rows[at++] = to;
+      }
     }
-    this.#reader.request(at === rows.length ? rows : rows.subarray(0, at), ahead);
+    this.#reader.request(rows.subarray(0, length), rowsPerBatch, inBackground);
   }
 
   /**
    * The batch that was asked for first.
    *
-   * @param blocks - those it was asked for with
-   * @param continues - see {@link Batch.continues}
+   * @param of - what it was asked for with
    * @throws WaveGPTError ERR_WAVEGPT_DATA where a file of tokens can no longer be read
    */
-  take(blocks: readonly Block[], continues: readonly boolean[] | null = null): Batch {
+  take({ blocks, continues }: BatchBlocks): Batch {
     const { previous, x, y, mask: previousMask } = this.#reader.take();
-    const rowTargets = blocks.map(({ from, to }) => to - from);
-    const targets = rowTargets.reduce((sum, count) => sum + count, 0);
     const rows = blocks.length;
+    const rowTargets = new Array<number>(rows);
+    let targets = 0;
+    for (let row = 0; row < rows; row++) {
+      const { from, to } = blocks[row]!;
+      rowTargets[row] = to - from;
+      targets += to - from;
+    }
     return { x, previous, previousMask, y, rows, continues, targets, rowTargets };
   }
 
   /** A batch at once. */
   read(blocks: readonly Block[], continues: readonly boolean[] | null = null): Batch {
-    this.request(blocks, false);
-    return this.take(blocks, continues);
+    const batch = { blocks, continues };
+    this.request([batch], false);
+    return this.take(batch);
   }
 
   /** Forgets what was asked for and not taken. */

@@ -1,8 +1,7 @@
 import { WaveGPTError } from "../../lib/errors.js";
 import type { TokenArray } from "../tokenizer/index.js";
-import { type Batch, BatchReader } from "./batch.js";
+import { type Batch, type BatchBlocks, BatchReader } from "./batch.js";
 import { type Block, BlockLayout } from "./blocks.js";
-import { mappedFile } from "./mapped.js";
 import { type RandomOrder, randomOrder } from "./order.js";
 import { Random, type RandomState } from "./random.js";
 import { RunningRows } from "./running.js";
@@ -46,8 +45,8 @@ export interface DataLoaderOptions {
   readonly rank?: number;
   readonly world?: number;
   /**
-   * How many batches a thread reads before they are asked for; default 2 where tokens are mapped from files, whose pages
-   * may have to come from a disk, and 0 where all of them are in memory.
+   * How many batches are made before they are asked for, at most. Default: 2, or as many as have 32 rows, where tokens
+   * are mapped from files, which a thread reads; as many as have 32 rows, or none, where tokens are in memory.
    */
   readonly readAhead?: number;
 }
@@ -84,16 +83,14 @@ interface Pass {
 /** Where a loader is, in its own terms. */
 type Position = Pick<DataLoaderState, "step" | "drawn" | "random">;
 
-/** What a batch is made of. */
-interface Drawn {
-  readonly blocks: readonly Block[];
-  readonly continues: readonly boolean[] | null;
+/** A batch to be made. */
+interface Drawn extends BatchBlocks {
   /** Where the loader was before. */
   readonly before: Position;
 }
 
-/** Batches that are read ahead of mapped files, unless an option says otherwise. */
-const READ_AHEAD = 2;
+/** So many rows are drawn at a time: what a call costs, after a step that used the processor's caches, is shared. */
+const ROWS_AT_A_TIME = 32;
 
 /**
  * Draws training batches from a text without end, always `batchSize` rows: a batch that finds a pass
@@ -118,7 +115,8 @@ export class DataLoader implements Disposable {
   readonly #rank: number;
   readonly #world: number;
   readonly #readAhead: number;
-  /** Batches that the reader was asked for, in order. */
+  readonly #inBackground: boolean;
+  /** Batches that the reader was asked for and that were not taken, in order. */
   readonly #ahead: Drawn[] = [];
   #step = 0;
   /** The current pass; laid out when its first block is drawn. */
@@ -132,9 +130,8 @@ export class DataLoader implements Disposable {
     const tokens = asSequence(options.tokens);
     requirePositive("the batch size", batchSize);
     requirePositive("the number of ranks", world);
-    const mapped = tokens.pieces.some((piece) => mappedFile(piece) !== null);
-    const { readAhead = mapped ? READ_AHEAD : 0 } = options;
-    if (!Number.isSafeInteger(readAhead) || readAhead < 0) {
+    const { readAhead } = options;
+    if (readAhead !== undefined && !(Number.isSafeInteger(readAhead) && readAhead >= 0)) {
       throw new WaveGPTError(
         "ERR_WAVEGPT_DATA",
         `the number of batches to read ahead must be a whole number from 0, got ${readAhead}`,
@@ -166,7 +163,10 @@ export class DataLoader implements Disposable {
     this.#random = new Random(seed);
     this.#rank = rank;
     this.#world = world;
-    this.#readAhead = readAhead;
+    const { mapped } = this.#reader;
+    const together = Math.ceil(ROWS_AT_A_TIME / batchSize) - 1;
+    this.#readAhead = readAhead ?? Math.max(mapped ? 2 : 0, together);
+    this.#inBackground = mapped && this.#readAhead > 0;
     this.stepsPerEpoch = Math.ceil(this.#layout.targets / (world * batchSize * blockSize));
   }
 
@@ -186,12 +186,12 @@ export class DataLoader implements Disposable {
    * @throws WaveGPTError ERR_WAVEGPT_DATA naming the file where tokens can no longer be read
    */
   next(): Batch {
-    if (this.#ahead.length === 0) this.#request(false);
-    const { blocks, continues } = this.#ahead.shift()!;
+    if (this.#ahead.length === 0) this.#request(this.#readAhead + 1);
     try {
-      return this.#reader.take(blocks, continues);
+      return this.#reader.take(this.#ahead.shift()!);
     } finally {
-      while (this.#ahead.length < this.#readAhead) this.#request(true);
+      const left = this.#ahead.length;
+      if (this.#inBackground && left <= this.#readAhead / 2) this.#request(this.#readAhead - left);
     }
   }
 
@@ -286,10 +286,11 @@ export class DataLoader implements Disposable {
     this.#goTo(position);
   }
 
-  #request(ahead: boolean): void {
-    const drawn = this.#draw();
-    this.#reader.request(drawn.blocks, ahead);
-    this.#ahead.push(drawn);
+  #request(batches: number): void {
+    if (batches === 0) return;
+    const drawn = Array.from({ length: batches }, () => this.#draw());
+    this.#reader.request(drawn, this.#inBackground);
+    this.#ahead.push(...drawn);
   }
 
   #draw(): Drawn {
