@@ -1,4 +1,4 @@
-import { formatSpread, geometricMean, ratiosOf } from "../pairs/spread.js";
+import { formatSpread, geometricMean, ratiosOf, spreadOf } from "../pairs/spread.js";
 import { table } from "../table.js";
 import { DOCUMENT, type EncodeResult, speedOf, type TokenizerReport } from "./bench.js";
 
@@ -18,6 +18,7 @@ export function formatTokenizer({
   rounds,
   encode,
   batch,
+  prepare,
   train,
 }: TokenizerReport): string {
   const slower = encode.filter(({ ratio }) => ratio.median < 1);
@@ -36,14 +37,31 @@ export function formatTokenizer({
         rows(batch, true),
       ),
     );
-    const [one, several] = batch;
-    if (one && several) {
+    for (const one of batch.filter(({ threads }) => threads === 1)) {
+      const several = batch.find(({ text, threads }) => text === one.text && threads > 1);
+      if (several === undefined) continue;
       const faster = formatSpread(ratiosOf(several.ours, one.ours), 2);
+      const theirs = formatSpread(ratiosOf(several.theirs, one.theirs), 2);
       lines.push(
         "",
-        `With ${several.threads} threads ours is ${faster} times as fast as with one.`,
+        `${one.text}: with ${several.threads} threads ours is ${faster} times as fast as with one, tiktoken ${theirs}.`,
       );
     }
+  }
+  if (prepare !== null) {
+    const { text, megabytes, workers, seconds } = prepare;
+    lines.push(
+      `\n\`wavegpt prepare\`, ${megabytes.toFixed(0)} MB (${text}, again and again), the program's start among it:\n`,
+      table(
+        ["workers", "s", "MB/s", "times as fast"],
+        workers.map((count, i) => [
+          String(count),
+          formatSpread(spreadOf(seconds[i]!), 2),
+          (megabytes / speedOf(seconds[i]!)).toFixed(1),
+          formatSpread(ratiosOf(seconds[0]!, seconds[i]!), 2),
+        ]),
+      ),
+    );
   }
   if (train !== null) {
     lines.push(
