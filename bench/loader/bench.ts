@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import {
   closeSync,
   fsyncSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -159,7 +160,10 @@ function measureOne(
   return { name, batchSize, ...timed.times() };
 }
 
-/** The first steps on shards of which the system keeps nothing, but for the very first batch. */
+/**
+ * The first steps on shards of which the system keeps nothing, but for the very first batch. The shards are new ones: what
+ * is mapped anywhere, the system does not drop.
+ */
 function measureCold(
   folder: string,
   { name, model, vocabulary }: (typeof MODELS)[number],
@@ -200,7 +204,11 @@ export async function measureLoader({ quick, threads, only }: BenchOptions): Pro
       if (model !== MODELS[0] || process.platform !== "linux") continue;
       for (const batchSize of quick ? [1] : BATCH_SIZES) {
         for (const readAhead of [undefined, 0]) {
-          cold.push(measureCold(folder, model, batchSize, readAhead, quick));
+          const own = path.join(folder, `cold-${cold.length}`);
+          mkdirSync(own);
+          writeShards(own, model.vocabulary, shardTokens);
+          cold.push(measureCold(own, model, batchSize, readAhead, quick));
+          rmSync(own, { recursive: true });
         }
       }
     } finally {
