@@ -1,6 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import type { KernelReport } from "./kernels/bench.js";
 import { kernelTable } from "./kernels/format.js";
+import type { LoaderReport } from "./loader/bench.js";
+import { coldTable, loaderTable } from "./loader/format.js";
 import { describeMachine, type Machine } from "./machine.js";
 import { PARTS, type Part } from "./options.js";
 import { MEASURED } from "./parts.js";
@@ -11,6 +13,8 @@ import type { ScalingReport } from "./scaling/bench.js";
 import { sizesTable, threadsTable } from "./scaling/format.js";
 import type { StepReport } from "./step/bench.js";
 import { bestTable, stepTable } from "./step/format.js";
+import type { TokenizerReport } from "./tokenizer/bench.js";
+import * as tokenizerTables from "./tokenizer/format.js";
 import type { WaitingReport } from "./waiting/bench.js";
 import { waitingTable } from "./waiting/format.js";
 
@@ -62,6 +66,8 @@ interface Newest {
   readonly kernels?: KernelReport;
   readonly scaling?: ScalingReport;
   readonly waiting?: WaitingReport;
+  readonly loader?: LoaderReport;
+  readonly tokenizer?: TokenizerReport;
   readonly profile?: ProfileReport;
   /** The profile of the first file that has one, where there are several. */
   readonly before?: ProfileReport;
@@ -79,7 +85,8 @@ function beforeAndAfter(before: ProfileResult, after: ProfileResult): string {
 }
 
 /** A table by its name in a marker, or null where nothing was measured for it. */
-function tableNamed(name: string, { step, kernels, scaling, waiting, profile, before }: Newest) {
+function tableNamed(name: string, newest: Newest) {
+  const { step, kernels, scaling, waiting, loader, tokenizer, profile, before } = newest;
   const [kind, ...words] = name.split(" ");
   switch (kind) {
     case "step":
@@ -94,6 +101,18 @@ function tableNamed(name: string, { step, kernels, scaling, waiting, profile, be
       return scaling === undefined ? null : sizesTable(scaling);
     case "waiting":
       return waiting === undefined ? null : waitingTable(waiting);
+    case "loader":
+      return loader === undefined ? null : loaderTable(loader);
+    case "loader-cold":
+      return loader === undefined ? null : coldTable(loader);
+    case "tokenizer":
+      return tokenizer === undefined ? null : tokenizerTables.encodeTable(tokenizer);
+    case "tokenizer-threads":
+      return tokenizer === undefined ? null : tokenizerTables.threadsTable(tokenizer);
+    case "prepare": {
+      const prepare = tokenizer?.prepare ?? null;
+      return prepare === null ? null : tokenizerTables.prepareTable(prepare);
+    }
     case "outside":
       return profile === undefined ? null : outsideTable(profile.results);
     case "profile": {

@@ -17,5 +17,6 @@ std::vector<MethodEntry> RandomMethods();     // seeds and generators
 std::vector<MethodEntry> RuntimeMethods();    // build information, threads, devices, CPU memory
 std::vector<MethodEntry> ProfilerMethods();   // recording, ranges, events, Chrome traces
 std::vector<MethodEntry> CudaGraphMethods();  // capture and replay, seeds of captured dropout
+std::vector<MethodEntry> BatchMethods();      // batches of tokens, read ahead
 
 }  // namespace wavegpt

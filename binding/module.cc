@@ -37,9 +37,9 @@ extern "C"
     auto environment = std::make_unique<Environment>(env);
     Check(env, napi_set_instance_data(env, environment.get(), DeleteEnvironment, nullptr));
     environment.release();
-    for (auto* methods :
-         {DispatchMethods, OwnershipMethods, DataMethods, PropertyMethods, AutogradMethods,
-          ModeMethods, RandomMethods, RuntimeMethods, ProfilerMethods, CudaGraphMethods}) {
+    for (auto* methods : {DispatchMethods, OwnershipMethods, DataMethods, PropertyMethods,
+                          AutogradMethods, ModeMethods, RandomMethods, RuntimeMethods,
+                          ProfilerMethods, CudaGraphMethods, BatchMethods}) {
       Export(env, exports, methods());
     }
     return exports;

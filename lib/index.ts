@@ -23,6 +23,12 @@ export { Generator } from "./random.js";
 export * as safetensors from "./safetensors.js";
 export type { Scope } from "./scope.js";
 export { type BackwardOptions, Tensor, type ToOptions } from "./tensor.js";
+export {
+  type TokenPiece,
+  TokenReader,
+  type TokenReaderOptions,
+  type TokenRows,
+} from "./token-reader.js";
 export { type Torch, torch } from "./torch.js";
 export type {
   Complex,

@@ -119,6 +119,9 @@ export interface AutocastState {
 /** From `createCudaGraph`; freed with the object. */
 export type NativeCudaGraph = object;
 
+/** From `createTokenReader`; closed with the object. */
+export type NativeTokenReader = object;
+
 /** What a profile recorded, from `stopProfiler`; freed with the object. */
 export type ProfilerTrace = object;
 
@@ -326,6 +329,32 @@ export interface NativeBinding {
   endSeedCapture(): number;
   /** Draws that many seeds from the CPU's generator into the tensor. */
   drawCapturedSeeds(places: Handle, count: number): void;
+
+  // Batches of tokens
+  /**
+   * A reader of one text. `pieces` are uint16 or uint32 tensors on the CPU, whose memory it keeps; `files` names those that
+   * are mapped. `stacked` batches are one tensor (3, rows, blockSize).
+   */
+  createTokenReader(
+    pieces: readonly Handle[],
+    files: readonly (string | null)[],
+    blockSize: number,
+    documentStart: number | null,
+    stacked: boolean,
+    pageLocked: boolean,
+  ): NativeTokenReader;
+  /** Ends its thread and frees what it holds. */
+  closeTokenReader(reader: NativeTokenReader): void;
+  /** `rows` are three numbers each: start, and the targets counted, from and to before. */
+  requestTokenBatches(
+    reader: NativeTokenReader,
+    rows: Float64Array,
+    rowsPerBatch: number,
+    inBackground: boolean,
+  ): void;
+  /** The tensors of the batch asked for first, and its mask or null. */
+  takeTokenBatch(reader: NativeTokenReader): (Handle | null)[];
+  dropTokenBatches(reader: NativeTokenReader): void;
 
   // Profiles
   /** Records this thread until `stopProfiler`; a process records one profile at a time. */

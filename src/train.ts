@@ -96,7 +96,7 @@ export async function train(
   const { batchSize, blockSize, seed } = settings;
   const documentStart = settings.previous === "document" ? text.documentStart : null;
   const order = drawOrder(settings);
-  const loader = new DataLoader({
+  using loader = new DataLoader({
     ...{ tokens: text.train, batchSize, blockSize, seed, order, device, documentStart },
   });
   const plan = planRun(settings, loader.stepsPerEpoch);

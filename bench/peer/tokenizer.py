@@ -48,14 +48,20 @@ def train(vocabSize):
     return seconds(1, lambda: hugging_face.learn([state["text"]], vocabSize, 2))
 
 
+def batch(times, threads, special):
+    encoding, documents = state["encoding"], state["documents"]
+    if not special:
+        return seconds(times, lambda: encoding.encode_ordinary_batch(documents, num_threads=threads))
+    given = ["<|endoftext|>" + document for document in documents]
+    return seconds(times, lambda: encoding.encode_batch(given, num_threads=threads, allowed_special="all"))
+
+
 answer(
     {
         "load": load,
         "read": read,
         "encode": lambda times: seconds(times, lambda: state["encoding"].encode_ordinary(state["text"])),
-        "batch": lambda times, threads: seconds(
-            times, lambda: state["encoding"].encode_ordinary_batch(state["documents"], num_threads=threads)
-        ),
+        "batch": batch,
         "train": train,
     }
 )

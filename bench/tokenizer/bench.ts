@@ -6,10 +6,13 @@ import type { BenchOptions } from "../options.js";
 import { ratiosOf, type Spread, spreadOf } from "../pairs/spread.js";
 import { takeTurns } from "../pairs/turns.js";
 import { Worker } from "../pairs/worker.js";
+import { measurePrepare, type PrepareResult } from "./prepare.js";
 import { type BenchText, benchTexts } from "./texts.js";
 
 /** Characters of each document that a text is cut into for batches; `bench/peer/tokenizer.py` has the same. */
 export const DOCUMENT = 65_536;
+/** What each begins with where special tokens are allowed. */
+export const END_OF_TEXT = "<|endoftext|>";
 /** Tokens that are learnt. */
 export const VOCABULARY = 16_384;
 
@@ -41,8 +44,10 @@ export interface TokenizerReport {
   readonly rounds: number;
   /** One text at a time, by one thread. */
   readonly encode: readonly EncodeResult[];
-  /** Batches of documents, by one thread and by all. */
+  /** Batches of documents, by one thread and by all; then the same where special tokens are allowed. */
   readonly batch: readonly EncodeResult[];
+  /** Null where it is not asked for. */
+  readonly prepare: PrepareResult | null;
   /** Null where it is not asked for. */
   readonly train: TrainResult | null;
 }
@@ -56,7 +61,7 @@ interface Sides {
 async function inTurns(
   sides: Sides,
   what: "encode" | "batch",
-  details: { readonly threads?: number },
+  details: { readonly threads?: number; readonly special?: boolean },
   { megabytes }: BenchText,
   { rounds, milliseconds }: { rounds: number; milliseconds: number },
 ): Promise<Record<"ours" | "theirs", number[]>> {
@@ -102,6 +107,7 @@ export async function measureTokenizer(options: BenchOptions): Promise<Tokenizer
     const encode: EncodeResult[] = [];
     const batch: EncodeResult[] = [];
     let train: TrainResult | null = null;
+    let prepare: PrepareResult | null = null;
     const all = await benchTexts(folder);
     const texts = all.filter(({ name }) => name.includes(only));
     if (texts.length === 0) throw new Error(`--only: expected part of a text's name, got ${only}`);
@@ -111,20 +117,25 @@ export async function measureTokenizer(options: BenchOptions): Promise<Tokenizer
       if (tokens !== theirTokens) {
         throw new Error(`${text.name}: ${tokens} tokens, but ${theirTokens} from tiktoken`);
       }
-      const result = async (what: "encode" | "batch", count: number) => {
-        const details = what === "encode" ? {} : { threads: count };
+      const result = async (what: "encode" | "batch", count: number, special = false) => {
+        const details = what === "encode" ? {} : { threads: count, special };
         const { ours, theirs } = await inTurns(sides, what, details, text, timing);
-        const { name, megabytes } = text;
+        const { megabytes } = text;
+        const name = special ? `${text.name}, special tokens allowed` : text.name;
         const ratio = ratiosOf(ours, theirs);
         return { text: name, megabytes, tokens, threads: count, ours, theirs, ratio };
       };
       encode.push(await result("encode", 1));
       // The largest of what people write.
       if (text !== all[1]) continue;
-      for (const count of new Set([1, threads])) batch.push(await result("batch", count));
+      const counts = [...new Set([1, threads])];
+      for (const special of [false, true]) {
+        for (const count of counts) batch.push(await result("batch", count, special));
+      }
+      prepare = await measurePrepare(text, counts, quick);
       train = await measureTraining(sides, text, quick ? 1 : Math.min(rounds, 5));
     }
-    return { versions, rounds, encode, batch, train };
+    return { versions, rounds, encode, batch, prepare, train };
   } finally {
     await Promise.all([sides.ours.stop(), sides.theirs.stop()]);
     rmSync(folder, { recursive: true, force: true });

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { BPETokenizer, GPT2Tokenizer } from "../../src/tokenizer/index.js";
 import { answer } from "../pairs/answer.js";
-import { DOCUMENT } from "./bench.js";
+import { DOCUMENT, END_OF_TEXT } from "./bench.js";
 
 const tokenizer = new GPT2Tokenizer();
 let text = "";
@@ -25,10 +25,13 @@ await answer({
     seconds(() => {
       for (let i = 0; i < times; i++) tokenizer.encode(text);
     }),
-  batch: ({ times, threads }: { times: number; threads: number }) =>
-    seconds(() => {
-      for (let i = 0; i < times; i++) tokenizer.encodeBatch(documents, { threads });
-    }),
+  batch: ({ times, threads, special }: { times: number; threads: number; special: boolean }) => {
+    const given = special ? documents.map((document) => END_OF_TEXT + document) : documents;
+    const options = special ? ({ allowedSpecial: "all", threads } as const) : { threads };
+    return seconds(() => {
+      for (let i = 0; i < times; i++) tokenizer.encodeBatch(given, options);
+    });
+  },
   train: ({ vocabSize }: { vocabSize: number }) =>
     seconds(() => {
       BPETokenizer.train([text], { vocabSize });

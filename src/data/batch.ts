@@ -1,5 +1,6 @@
-import { type Tensor, torch } from "../../lib/index.js";
+import { type Tensor, TokenReader, torch } from "../../lib/index.js";
 import type { Block } from "./blocks.js";
+import { tokenPiece } from "./mapped.js";
 import type { TokenSequence } from "./token-sequence.js";
 
 /** The target that a loss does not count (PyTorch's `ignore_index`). */
@@ -27,10 +28,6 @@ export interface Batch {
   readonly rowTargets?: readonly number[];
 }
 
-// int64 is written as two 32-bit words, which is several times faster than through BigInt.
-const LOW = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1 ? 0 : 1;
-const HIGH = 1 - LOW;
-
 export interface BatchOptions {
   readonly tokens: TokenSequence;
   /** The most rows of a batch. */
@@ -41,91 +38,83 @@ export interface BatchOptions {
   readonly documentStart: number | null;
 }
 
-/** Fills batches from a text: one buffer for all three parts, which the tensors copy. */
-export class BatchWriter {
-  readonly #words: Int32Array;
-  readonly #elements: BigInt64Array;
-  readonly #mask: Uint8Array;
+/** The blocks of a batch. */
+export interface BatchBlocks {
+  readonly blocks: readonly Block[];
+  /** See {@link Batch.continues}. */
+  readonly continues: readonly boolean[] | null;
+}
 
+/** Makes batches of a text's blocks. Owns a native reader; dispose of it. */
+export class BatchReader implements Disposable {
   readonly batchSize: number;
+  /** Whether the tokens lie in files, whose pages may have to come from a disk. */
+  readonly mapped: boolean;
+  readonly #reader: TokenReader;
+  #rows: Float64Array;
 
-  constructor(private readonly options: BatchOptions) {
-    const { batchSize, blockSize } = options;
+  constructor({ tokens, batchSize, blockSize, device, documentStart }: BatchOptions) {
     this.batchSize = batchSize;
-    this.#elements = new BigInt64Array(3 * batchSize * blockSize);
-    this.#words = new Int32Array(this.#elements.buffer);
-    this.#mask = new Uint8Array(batchSize * blockSize);
+    using _ = torch.scope();
+    const pieces = tokens.pieces.map(tokenPiece);
+    this.mapped = pieces.every(({ file }) => file !== null);
+    this.#reader = new TokenReader({ pieces, blockSize, documentStart, device });
+    this.#rows = new Float64Array(3 * batchSize);
   }
 
   /**
-   * @param blocks - at most `batchSize`
-   * @param continues - see {@link Batch.continues}
+   * Asks for batches, all of as many rows: at most `batchSize`.
+   *
+   * @param inBackground - whether a thread reads them; else they are read now
    */
-  write(blocks: readonly Block[], continues: readonly boolean[] | null = null): Batch {
-    const { blockSize, device } = this.options;
+  request(batches: readonly BatchBlocks[], inBackground: boolean): void {
+    const rowsPerBatch = batches[0]!.blocks.length;
+    const length = 3 * rowsPerBatch * batches.length;
+    if (length > this.#rows.length) this.#rows = new Float64Array(length);
+    const rows = this.#rows;
+    let at = 0;
+    for (const { blocks } of batches) {
+      for (const { start, from, to } of blocks) {
+        rows[at++] = start;
+        rows[at++] = from;
+        rows[at++] = to;
+      }
+    }
+    this.#reader.request(rows.subarray(0, length), rowsPerBatch, inBackground);
+  }
+
+  /**
+   * The batch that was asked for first.
+   *
+   * @param of - what it was asked for with
+   * @throws WaveGPTError ERR_WAVEGPT_DATA where a file of tokens can no longer be read
+   */
+  take({ blocks, continues }: BatchBlocks): Batch {
+    const { previous, x, y, mask: previousMask } = this.#reader.take();
     const rows = blocks.length;
-    const size = rows * blockSize;
-    let wholePrevious = true;
-    blocks.forEach((block, row) => {
-      const missing = this.#writeRow(block, row * blockSize, size);
-      wholePrevious &&= missing === 0;
-    });
-    const rowTargets = blocks.map(({ from, to }) => to - from);
-    const targets = rowTargets.reduce((sum, count) => sum + count, 0);
-    const [previous, x, y] = this.#tensors(rows, size);
-    let previousMask: Tensor | null = null;
-    if (!wholePrevious) {
-      const mask = torch.fromTypedArray(this.#mask.subarray(0, size), [rows, blockSize], {
-        dtype: "bool",
-      });
-      previousMask = device === "cpu" ? mask : mask.to(device);
+    const rowTargets = new Array<number>(rows);
+    let targets = 0;
+    for (let row = 0; row < rows; row++) {
+      const { from, to } = blocks[row]!;
+      rowTargets[row] = to - from;
+      targets += to - from;
     }
     return { x, previous, previousMask, y, rows, continues, targets, rowTargets };
   }
 
-  /** The three parts: one copy to a GPU, or three on the CPU, where taking one apart would cost more than all of them. */
-  #tensors(rows: number, size: number): [Tensor, Tensor, Tensor] {
-    const { blockSize, device } = this.options;
-    const elements = this.#elements;
-    if (device !== "cpu") {
-      const all = torch.fromTypedArray(elements.subarray(0, 3 * size), [3, rows, blockSize]);
-      return all.to(device).unbind(0) as [Tensor, Tensor, Tensor];
-    }
-    const part = (at: number) =>
-      torch.fromTypedArray(elements.subarray(at * size, (at + 1) * size), [rows, blockSize]);
-    return [part(0), part(1), part(2)];
+  /** A batch at once. */
+  read(blocks: readonly Block[], continues: readonly boolean[] | null = null): Batch {
+    const batch = { blocks, continues };
+    this.request([batch], false);
+    return this.take(batch);
   }
 
-  /** @returns how many of the tokens before the block are left out */
-  #writeRow({ start, from, to }: Block, at: number, size: number): number {
-    const { tokens, blockSize } = this.options;
-    const words = this.#words;
-    const begin = Math.max(0, start - blockSize);
-    // The last block of rows that run on may reach beyond the text.
-    const row = tokens.view(begin, Math.min(start + blockSize + 1, tokens.length));
-    const before = start - begin;
-    const missing = blockSize - before + this.#otherDocuments(row, before);
-    this.#mask.fill(0, at, at + missing).fill(1, at + missing, at + blockSize);
-    for (let i = 0; i < blockSize; i++) {
-      const previous = 2 * (at + i);
-      words[previous + LOW] = i < missing ? 0 : row[before - blockSize + i]!;
-      words[previous + HIGH] = 0;
-      const x = previous + 2 * size;
-      words[x + LOW] = row[before + i] ?? 0;
-      words[x + HIGH] = 0;
-      const y = x + 2 * size;
-      const counted = start + i >= from && start + i < to;
-      words[y + LOW] = counted ? row[before + i + 1]! : IGNORED_TARGET;
-      words[y + HIGH] = counted ? 0 : -1;
-    }
-    return missing;
+  /** Forgets what was asked for and not taken. */
+  drop(): void {
+    this.#reader.drop();
   }
 
-  /** How many of a row's first `before` tokens belong to other documents than the one its block begins in. */
-  #otherDocuments(row: ArrayLike<number>, before: number): number {
-    const { documentStart } = this.options;
-    if (documentStart === null) return 0;
-    for (let i = before; i >= 0; i--) if (row[i] === documentStart) return i;
-    return 0;
+  [Symbol.dispose](): void {
+    this.#reader.dispose();
   }
 }

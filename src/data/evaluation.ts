@@ -1,6 +1,6 @@
 import { WaveGPTError } from "../../lib/errors.js";
 import type { TokenArray } from "../tokenizer/index.js";
-import { type Batch, BatchWriter } from "./batch.js";
+import { type Batch, BatchReader } from "./batch.js";
 import { BlockLayout } from "./blocks.js";
 import { Random } from "./random.js";
 import { asSequence, type TokenSequence } from "./token-sequence.js";
@@ -33,7 +33,7 @@ export class EvaluationLoader implements Iterable<Batch> {
   readonly targets: number;
 
   readonly #layout: BlockLayout;
-  readonly #writer: BatchWriter;
+  readonly #reader: BatchReader;
   readonly #blocks: Uint32Array;
 
   /** @throws WaveGPTError ERR_WAVEGPT_DATA for a text too short for one block, or an option out of range */
@@ -53,7 +53,7 @@ export class EvaluationLoader implements Iterable<Batch> {
       }
     }
     this.#layout = new BlockLayout(tokens.length, blockSize);
-    this.#writer = new BatchWriter({ tokens, batchSize, blockSize, device, documentStart });
+    this.#reader = new BatchReader({ tokens, batchSize, blockSize, device, documentStart });
     const count = this.#layout.count();
     this.#blocks =
       maxBlocks === null || maxBlocks >= count
@@ -74,9 +74,9 @@ export class EvaluationLoader implements Iterable<Batch> {
         `batch ${index} does not exist: expected 0 to ${this.batches - 1}`,
       );
     }
-    const { batchSize } = this.#writer;
+    const { batchSize } = this.#reader;
     const indices = this.#blocks.subarray(index * batchSize, (index + 1) * batchSize);
-    return this.#writer.write(Array.from(indices, (block) => this.#layout.block(block)));
+    return this.#reader.read(Array.from(indices, (block) => this.#layout.block(block)));
   }
 
   /** Each batch in turn, made when it is asked for. */

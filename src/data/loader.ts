@@ -1,6 +1,6 @@
 import { WaveGPTError } from "../../lib/errors.js";
 import type { TokenArray } from "../tokenizer/index.js";
-import { type Batch, BatchWriter } from "./batch.js";
+import { type Batch, type BatchBlocks, BatchReader } from "./batch.js";
 import { type Block, BlockLayout } from "./blocks.js";
 import { type RandomOrder, randomOrder } from "./order.js";
 import { Random, type RandomState } from "./random.js";
@@ -13,7 +13,10 @@ export type DrawOrder = "shuffled" | "running" | "random";
 export const DRAW_ORDERS: readonly DrawOrder[] = ["shuffled", "running", "random"];
 
 export interface DataLoaderOptions {
-  /** The text's tokens, of the part to be drawn from only. Kept, not copied. */
+  /**
+   * The text's tokens, of the part to be drawn from only. Kept, not copied: their buffers must not be resizable, and can
+   * no longer be transferred to a worker.
+   */
   readonly tokens: TokenArray | TokenSequence;
   /** Rows of a batch, of each rank's. */
   readonly batchSize: number;
@@ -41,6 +44,11 @@ export interface DataLoaderOptions {
    */
   readonly rank?: number;
   readonly world?: number;
+  /**
+   * How many batches are made before they are asked for, at most. Default: 2, or as many as have 32 rows, where tokens
+   * are mapped from files, which a thread reads; as many as have 32 rows, or none, where tokens are in memory.
+   */
+  readonly readAhead?: number;
 }
 
 /** All that {@link DataLoader.loadState} needs to go on where {@link DataLoader.state} was taken: plain JSON. */
@@ -72,12 +80,25 @@ interface Pass {
   readonly rows: RunningRows | null;
 }
 
+/** Where a loader is, in its own terms. */
+type Position = Pick<DataLoaderState, "step" | "drawn" | "random">;
+
+/** A batch to be made. */
+interface Drawn extends BatchBlocks {
+  /** Where the loader was before. */
+  readonly before: Position;
+}
+
+/** So many rows are drawn at a time: what a call costs, after a step that used the processor's caches, is shared. */
+const ROWS_AT_A_TIME = 32;
+
 /**
  * Draws training batches from a text without end, always `batchSize` rows: a batch that finds a pass
  * used up goes on with the next one. Random numbers are its own ({@link Random}), so two loaders of the
- * same options give the same batches whatever else is drawn from libtorch.
+ * same options give the same batches whatever else is drawn from libtorch. What is read ahead counts as drawn when
+ * {@link next} returns it. Dispose of it where it reads ahead: its thread ends then, or when it is collected.
  */
-export class DataLoader {
+export class DataLoader implements Disposable {
   readonly batchSize: number;
   readonly blockSize: number;
   readonly order: DrawOrder;
@@ -89,10 +110,14 @@ export class DataLoader {
   readonly stepsPerEpoch: number;
 
   readonly #layout: BlockLayout;
-  readonly #writer: BatchWriter;
+  readonly #reader: BatchReader;
   readonly #random: Random;
   readonly #rank: number;
   readonly #world: number;
+  readonly #readAhead: number;
+  readonly #inBackground: boolean;
+  /** Batches that the reader was asked for and that were not taken, in order. */
+  readonly #ahead: Drawn[] = [];
   #step = 0;
   /** The current pass; laid out when its first block is drawn. */
   #pass: Pass | null = null;
@@ -105,6 +130,13 @@ export class DataLoader {
     const tokens = asSequence(options.tokens);
     requirePositive("the batch size", batchSize);
     requirePositive("the number of ranks", world);
+    const { readAhead } = options;
+    if (readAhead !== undefined && !(Number.isSafeInteger(readAhead) && readAhead >= 0)) {
+      throw new WaveGPTError(
+        "ERR_WAVEGPT_DATA",
+        `the number of batches to read ahead must be a whole number from 0, got ${readAhead}`,
+      );
+    }
     if (!Number.isSafeInteger(rank) || rank < 0 || rank >= world) {
       throw new WaveGPTError(
         "ERR_WAVEGPT_DATA",
@@ -127,31 +159,45 @@ export class DataLoader {
     this.blockSize = blockSize;
     this.order = order;
     this.#layout = new BlockLayout(tokens.length, blockSize);
-    this.#writer = new BatchWriter({ tokens, batchSize, blockSize, device, documentStart });
+    this.#reader = new BatchReader({ tokens, batchSize, blockSize, device, documentStart });
     this.#random = new Random(seed);
     this.#rank = rank;
     this.#world = world;
+    const { mapped } = this.#reader;
+    const together = Math.ceil(ROWS_AT_A_TIME / batchSize) - 1;
+    this.#readAhead = readAhead ?? Math.max(mapped ? 2 : 0, together);
+    this.#inBackground = mapped && this.#readAhead > 0;
     this.stepsPerEpoch = Math.ceil(this.#layout.targets / (world * batchSize * blockSize));
   }
 
   /** Batches drawn so far. */
   get step(): number {
-    return this.#step;
+    return this.#position().step;
   }
 
   /** Whole epochs of {@link stepsPerEpoch} batches drawn so far. */
   get epoch(): number {
-    return Math.floor(this.#step / this.stepsPerEpoch);
+    return Math.floor(this.step / this.stepsPerEpoch);
   }
 
-  /** The next batch; its tensors belong to the innermost open scope. */
+  /**
+   * The next batch; its tensors belong to the innermost open scope.
+   *
+   * @throws WaveGPTError ERR_WAVEGPT_DATA naming the file where tokens can no longer be read
+   */
   next(): Batch {
-    const { blocks, continues } = this.#draw();
-    return this.#writer.write(blocks, continues);
+    if (this.#ahead.length === 0) this.#request(this.#readAhead + 1);
+    try {
+      return this.#reader.take(this.#ahead.shift()!);
+    } finally {
+      const left = this.#ahead.length;
+      if (this.#inBackground && left <= this.#readAhead / 2) this.#request(this.#readAhead - left);
+    }
   }
 
   /** Which blocks {@link next} would make a batch of; counts as drawing it. */
   nextBlocks(): Block[] {
+    this.#forgetAhead();
     return [...this.#draw().blocks];
   }
 
@@ -162,9 +208,7 @@ export class DataLoader {
       tokens: this.#layout.length,
       batchSize: this.#world * this.batchSize,
       blockSize: this.blockSize,
-      step: this.#step,
-      drawn: this.#drawn,
-      random: this.#pass?.random ?? this.#random.state(),
+      ...this.#position(),
     };
   }
 
@@ -198,24 +242,59 @@ export class DataLoader {
         `this loader's state is damaged: "random" must be four numbers, got ${JSON.stringify(state.random)}`,
       );
     }
-    this.#random.setState(state.random);
-    this.#step = state.step;
-    this.#pass = null;
-    this.#drawn = 0;
-    if (state.drawn > 0) {
-      const pass = this.#layOut();
-      if (state.drawn > pass.length) {
-        throw new WaveGPTError(
-          "ERR_WAVEGPT_DATA",
-          `this loader's state is damaged: "drawn" is ${state.drawn} of a pass of ${pass.length} ${pass.rows === null ? "blocks" : "batches"}`,
-        );
-      }
-      this.#pass = pass;
-      this.#drawn = state.drawn;
-    }
+    this.#reader.drop();
+    this.#ahead.length = 0;
+    this.#goTo(state);
   }
 
-  #draw(): { blocks: readonly Block[]; continues: readonly boolean[] | null } {
+  [Symbol.dispose](): void {
+    this.#reader[Symbol.dispose]();
+  }
+
+  /** Where {@link next} goes on: before what was read ahead. */
+  #position(): Position {
+    return this.#ahead[0]?.before ?? this.#drawnUntil();
+  }
+
+  #drawnUntil(): Position {
+    const random = this.#pass?.random ?? this.#random.state();
+    return { step: this.#step, drawn: this.#drawn, random };
+  }
+
+  #goTo(position: Position): void {
+    this.#random.setState(position.random);
+    this.#step = position.step;
+    this.#pass = null;
+    this.#drawn = 0;
+    if (position.drawn === 0) return;
+    const pass = this.#layOut();
+    if (position.drawn > pass.length) {
+      throw new WaveGPTError(
+        "ERR_WAVEGPT_DATA",
+        `this loader's state is damaged: "drawn" is ${position.drawn} of a pass of ${pass.length} ${pass.rows === null ? "blocks" : "batches"}`,
+      );
+    }
+    this.#pass = pass;
+    this.#drawn = position.drawn;
+  }
+
+  #forgetAhead(): void {
+    if (this.#ahead.length === 0) return;
+    const position = this.#position();
+    this.#reader.drop();
+    this.#ahead.length = 0;
+    this.#goTo(position);
+  }
+
+  #request(batches: number): void {
+    if (batches === 0) return;
+    const drawn = Array.from({ length: batches }, () => this.#draw());
+    this.#reader.request(drawn, this.#inBackground);
+    this.#ahead.push(...drawn);
+  }
+
+  #draw(): Drawn {
+    const before = this.#drawnUntil();
     this.#step++;
     const first = this.#rank * this.batchSize;
     const end = first + this.batchSize;
@@ -224,6 +303,7 @@ export class DataLoader {
       return {
         blocks: blocks.slice(first, end),
         continues: this.#drawn === 1 ? null : continues.slice(first, end),
+        before,
       };
     }
     const blocks: Block[] = [];
@@ -231,7 +311,7 @@ export class DataLoader {
       const block = this.order === "shuffled" ? this.#nextOfPass() : this.#anywhere();
       if (row >= first && row < end) blocks.push(block);
     }
-    return { blocks, continues: null };
+    return { blocks, continues: null, before };
   }
 
   #nextOfPass(): Block {

@@ -1,11 +1,24 @@
 import { endianness } from "node:os";
 import { WaveGPTError } from "../../lib/errors.js";
-import { torch } from "../../lib/index.js";
+import { type Tensor, type TokenPiece, torch } from "../../lib/index.js";
 import type { TokenArray } from "../tokenizer/index.js";
 import { TOKEN_BYTES, type TokenFile } from "./token-file.js";
 
 /** Most tokens of one array: Node 20's arrays end at 4 GiB. */
 const LONGEST = 2 ** 29;
+
+/** What is mapped, by the buffer that JavaScript sees it through. */
+const mappings = new WeakMap<ArrayBufferLike, { readonly file: string; readonly tokens: Tensor }>();
+
+/** Tokens as a tensor that shares their memory, and the file that is mapped there, if one is. */
+export function tokenPiece(tokens: TokenArray): TokenPiece {
+  const mapping = mappings.get(tokens.buffer);
+  if (mapping === undefined) {
+    return { tokens: torch.fromTypedArray(tokens, undefined, { share: true }), file: null };
+  }
+  const at = tokens.byteOffset / tokens.BYTES_PER_ELEMENT;
+  return { ...mapping, tokens: mapping.tokens.narrow(0, at, tokens.length) };
+}
 
 /**
  * Maps a file's tokens into memory, for reading: the system brings in the pages that are touched, and may drop them
@@ -28,6 +41,9 @@ export function mapTokens({ path, dtype, offset, tokens }: TokenFile): TokenArra
   const all = torch.ops.aten.from_file(path, { shared: false, size: before + tokens, dtype });
   return Array.from({ length: Math.ceil(tokens / LONGEST) }, (_, at) => {
     const length = Math.min(LONGEST, tokens - at * LONGEST);
-    return all.narrow(0, before + at * LONGEST, length).shareTypedArray() as TokenArray;
+    const part = torch.keep(all.narrow(0, before + at * LONGEST, length));
+    const array = part.shareTypedArray() as TokenArray;
+    mappings.set(array.buffer, { file: path, tokens: part });
+    return array;
   });
 }

@@ -1,6 +1,6 @@
 import { WaveGPTError } from "../../lib/errors.js";
 import type { TokenArray } from "../tokenizer/index.js";
-import { type Batch, BatchWriter } from "./batch.js";
+import { type Batch, BatchReader } from "./batch.js";
 import { type Block, BlockLayout } from "./blocks.js";
 import { asSequence, type TokenSequence } from "./token-sequence.js";
 
@@ -93,7 +93,7 @@ export class RunningEvaluationLoader {
   readonly targets: number;
 
   readonly #rows: RunningRows;
-  readonly #writer: BatchWriter;
+  readonly #reader: BatchReader;
   /** Batches before the first that counts. */
   readonly #warmup: number;
 
@@ -115,7 +115,7 @@ export class RunningEvaluationLoader {
       }
     }
     const layout = new BlockLayout(tokens.length, blockSize);
-    this.#writer = new BatchWriter({ tokens, batchSize, blockSize, device, documentStart });
+    this.#reader = new BatchReader({ tokens, batchSize, blockSize, device, documentStart });
     this.#rows = new RunningRows(layout, batchSize);
     this.#warmup = batchSize > 1 ? Math.ceil((reach - 1) / blockSize) : 0;
     const counting = Math.min(this.#rows.batches, options.maxBatches ?? this.#rows.batches);
@@ -136,7 +136,7 @@ export class RunningEvaluationLoader {
       );
     }
     const { blocks, continues } = this.#rows.batch(index - this.#warmup);
-    return this.#writer.write(blocks, index === 0 ? null : continues);
+    return this.#reader.read(blocks, index === 0 ? null : continues);
   }
 
   /** Each batch in turn, made when it is asked for. */

@@ -5,10 +5,16 @@ export interface TokenSequence {
   readonly length: number;
   /** The tokens from `from` to before `to`: a view where they lie in one piece, else a copy of these few. */
   view(from: number, to: number): TokenArray;
+  /** The arrays that it is made of, in order. */
+  readonly pieces: readonly TokenArray[];
 }
 
 class InMemory implements TokenSequence {
-  constructor(private readonly tokens: TokenArray) {}
+  readonly pieces: readonly TokenArray[];
+
+  constructor(private readonly tokens: TokenArray) {
+    this.pieces = [tokens];
+  }
 
   get length(): number {
     return this.tokens.length;
@@ -27,21 +33,21 @@ export function asSequence(tokens: TokenArray | TokenSequence): TokenSequence {
 /** Pieces one after the other, e.g. the shards of a corpus, as one text. */
 export class JoinedTokens implements TokenSequence {
   readonly length: number;
+  readonly pieces: readonly TokenArray[];
   /** Where each piece begins, and where the last one ends. */
   readonly #starts: Float64Array;
-  readonly #pieces: readonly TokenArray[];
 
   constructor(pieces: readonly TokenArray[]) {
-    this.#pieces = pieces.filter((piece) => piece.length > 0);
-    this.#starts = new Float64Array(this.#pieces.length + 1);
-    this.#pieces.forEach((piece, at) => {
+    this.pieces = pieces.filter((piece) => piece.length > 0);
+    this.#starts = new Float64Array(this.pieces.length + 1);
+    this.pieces.forEach((piece, at) => {
       this.#starts[at + 1] = this.#starts[at]! + piece.length;
     });
-    this.length = this.#starts[this.#pieces.length]!;
+    this.length = this.#starts[this.pieces.length]!;
   }
 
   view(from: number, to: number): TokenArray {
-    const pieces = this.#pieces;
+    const { pieces } = this;
     const starts = this.#starts;
     let at = this.#pieceWith(from);
     if (to <= starts[at + 1]!) return pieces[at]!.subarray(from - starts[at]!, to - starts[at]!);
@@ -58,7 +64,7 @@ export class JoinedTokens implements TokenSequence {
   slice(from: number, to: number): JoinedTokens {
     const starts = this.#starts;
     return new JoinedTokens(
-      this.#pieces.map((piece, at) =>
+      this.pieces.map((piece, at) =>
         piece.subarray(
           Math.max(0, Math.min(from, starts[at + 1]!) - starts[at]!),
           Math.max(0, Math.min(to, starts[at + 1]!) - starts[at]!),
@@ -70,7 +76,7 @@ export class JoinedTokens implements TokenSequence {
   /** The piece that holds `position`. */
   #pieceWith(position: number): number {
     let low = 0;
-    let high = this.#pieces.length - 1;
+    let high = this.pieces.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
       if (this.#starts[middle]! <= position) low = middle;

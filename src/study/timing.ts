@@ -66,6 +66,7 @@ class Training implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#loader[Symbol.dispose]();
     this.#history.dispose();
     this.#optimizer.dispose();
     this.#model.dispose();

@@ -85,16 +85,10 @@ export abstract class BytePairTokenizer implements Tokenizer {
   encode(text: string | Uint8Array, { allowedSpecial = [] }: EncodeOptions = {}): Uint32Array {
     const wanted = this.#lookedFor(allowedSpecial);
     if (wanted === null && !this.#prepares) return this.#encoding.encode(text);
-    const pieces = [...this.#pieces(asString(text), wanted)].map((piece) =>
-      typeof piece === "number" ? Uint32Array.of(piece) : this.#encoding.encode(piece),
+    const pieces = [...this.#pieces(asString(text), wanted)];
+    return joined(
+      pieces.map((piece) => (typeof piece === "number" ? piece : this.#encoding.encode(piece))),
     );
-    const tokens = new Uint32Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-    let at = 0;
-    for (const piece of pieces) {
-      tokens.set(piece, at);
-      at += piece.length;
-    }
-    return tokens;
   }
 
   /**
@@ -107,10 +101,15 @@ export abstract class BytePairTokenizer implements Tokenizer {
     options: EncodeOptions & { readonly threads?: number } = {},
   ): Uint32Array[] {
     const { threads = availableParallelism(), allowedSpecial = [] } = options;
-    if (this.#lookedFor(allowedSpecial) === null && !this.#prepares) {
-      return this.#encoding.encodeBatch(texts, threads);
-    }
-    return texts.map((text) => this.encode(text, options));
+    const wanted = this.#lookedFor(allowedSpecial);
+    if (wanted === null && !this.#prepares) return this.#encoding.encodeBatch(texts, threads);
+    // The text between added tokens is what takes time: all of it is shared out at once.
+    const pieces = texts.map((text) => [...this.#pieces(asString(text), wanted)]);
+    const between = pieces.flatMap((own) => own.filter((piece) => typeof piece === "string"));
+    const encoded = this.#encoding.encodeBatch(between, threads).values();
+    return pieces.map((own) =>
+      joined(own.map((piece) => (typeof piece === "number" ? piece : encoded.next().value!))),
+    );
   }
 
   /**
@@ -192,6 +191,19 @@ export abstract class BytePairTokenizer implements Tokenizer {
     }
     return Uint32Array.from(ids);
   }
+}
+
+/** Ids, and the tokens between them, as one array. */
+function joined(pieces: readonly (number | Uint32Array)[]): Uint32Array {
+  const length = (piece: number | Uint32Array) => (typeof piece === "number" ? 1 : piece.length);
+  const tokens = new Uint32Array(pieces.reduce<number>((sum, piece) => sum + length(piece), 0));
+  let at = 0;
+  for (const piece of pieces) {
+    if (typeof piece === "number") tokens[at] = piece;
+    else tokens.set(piece, at);
+    at += length(piece);
+  }
+  return tokens;
 }
 
 function asString(text: string | Uint8Array): string {

@@ -14,7 +14,9 @@ const metrics = (out: string) =>
   readFileSync(join(out, "metrics.jsonl"), "utf8")
     .trim()
     .split("\n")
-    .map((line) => JSON.parse(line) as { step: number; split: string; loss: number });
+    .map(
+      (line) => JSON.parse(line) as { step: number; split: string; loss: number; tokens: number },
+    );
 
 beforeAll(async () => {
   const path = jsonLines(join(folder, "text.jsonl"), texts);
@@ -104,6 +106,23 @@ describe("wavegpt train --data", () => {
         /has the token 20 at position 20 of its training part, which is outside the vocabulary of 20/,
       ),
     ]);
+  });
+
+  it("adds up gradients to 131,072 tokens a step, as the preset openwebtext-131k does", async () => {
+    const file = join(folder, "many.bin");
+    writeFileSync(file, new Uint8Array(Uint16Array.from({ length: 2e5 }, (_, i) => i % 64).buffer));
+    const out = join(folder, "many-run");
+    const small = ["--n-embd", "8", "--n-heads", "1", "--n-layers", "1", "--sample-tokens", "0"];
+    const { status, stderr } = await run([
+      ...["train", "--preset", "openwebtext-131k", "--data", file, "--vocab-size", "64"],
+      ...["--steps", "2", "--warmup-steps", "0", "--log-every", "1", "--eval-batches", "1"],
+      ...[...small, "--out", out],
+    ]);
+    expect([status, stderr]).toEqual([0, ""]);
+    const { settings } = json<{ settings: Record<string, unknown> }>(join(out, "config.json"));
+    expect(settings).toMatchObject({ batchSize: 2048, blockSize: 64, accumulate: 32 });
+    const trained = metrics(out).filter(({ split }) => split === "train");
+    expect(trained.map(({ tokens }) => tokens)).toEqual([131_072, 262_144]);
   });
 
   it("takes the tokenizer that tokens were made with, and no other", async () => {

@@ -90,7 +90,15 @@ describe("BPETokenizer beside Python's tokenizers", () => {
         const file = path.join(folder, `${name}.json`);
         const tokenizer = loadTokenizer(file) as BPETokenizer;
         const list = [...hardest, ...(name === "qwen2" ? settled.map(([, text]) => text) : texts)];
-        expect(difference(encodeAll(tokenizer, list), encodedBy(file, list)), name).toBeNull();
+        const expected = encodedBy(file, list);
+        expect(difference(encodeAll(tokenizer, list), expected), name).toBeNull();
+        const batch = tokenizer.encodeBatch(list, { ...all, threads: 3 });
+        expect(batch.length).toBe(list.length);
+        const batched = Uint32Array.from(batch.flatMap((ids) => [...ids]));
+        expect(difference(batched, expected), name).toBeNull();
+        expect(() => tokenizer.encodeBatch(list, { ...all, threads: -1 })).toThrow(
+          "expected a number of threads",
+        );
       }
     });
   });

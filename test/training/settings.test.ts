@@ -88,6 +88,20 @@ describe("the shakespeare preset", () => {
   });
 });
 
+describe("the presets openwebtext", () => {
+  it("take 4,096 tokens a step, or add up as many until there are 131,072", () => {
+    const { settings: single } = resolveSettings({ preset: "openwebtext" });
+    expect(single).toMatchObject({ learningRate: 3e-4, epochs: 10, accumulate: 1 });
+    expect(single.batchSize * single.blockSize).toBe(4096);
+    // The reference's epoch: 24.8 M tokens.
+    expect(planRun(single, Math.ceil(24.8e6 / 4096)).steps).toBe(60_550);
+    const { settings: several } = resolveSettings({ preset: "openwebtext-131k" });
+    expect(several.batchSize * several.blockSize).toBe(131_072);
+    expect((several.batchSize * several.blockSize) / several.accumulate).toBe(4096);
+    expect(planRun(several, 190)).toMatchObject({ steps: 20_000, warmupSteps: 3 });
+  });
+});
+
 describe("a plan", () => {
   const settings = (given: Record<string, unknown>) =>
     resolveSettings({ settings: given }).settings;
