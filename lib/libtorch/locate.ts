@@ -99,9 +99,18 @@ function fromPython(): Libtorch | null {
   return describe(directory, `the torch of ${python.executable}`);
 }
 
+function packageFor(platform: string): string {
+  return `@wavegpt/libtorch-${platform}`;
+}
+
+/** The packages that bring libtorch with wavegpt, each to its platform; optional, so that npm leaves the others out. */
+export const LIBTORCH_PACKAGES = ["linux-x64", "linux-arm64", "darwin-arm64", "win32-x64"].map(
+  packageFor,
+);
+
 /** The name of the package that brings libtorch to this platform. */
 export function platformPackage(): string {
-  return `@wavegpt/libtorch-${process.platform}-${process.arch}`;
+  return packageFor(`${process.platform}-${process.arch}`);
 }
 
 function fromPlatformPackage(): Libtorch | null {
