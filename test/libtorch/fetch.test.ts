@@ -96,7 +96,7 @@ function startLocating(extra: NodeJS.ProcessEnv = {}) {
   const module = pathToFileURL(path.join(compiled, "lib", "libtorch", "index.js")).href;
   const script = `
     import(${JSON.stringify(module)}).then((libtorch) => {
-      console.log(JSON.stringify(libtorch.locateLibtorch()));
+      console.log(JSON.stringify(libtorch.locateLibtorch({ headers: true })));
     }).catch((error) => { console.error(error.code, error.message); process.exit(1); });`;
   const child = spawn(process.execPath, ["-e", script], {
     env: environment(extra),
