@@ -1,6 +1,6 @@
 /** Where libtorch comes from: found on this machine, or fetched into the user's cache at first use. */
 
-export { cacheDirectory } from "./cache.js";
+export { cacheDirectory, cachedLibtorchRoot } from "./cache.js";
 export {
   LIBTORCH_PACKAGES,
   type Libtorch,

@@ -175,7 +175,7 @@ export function locateLibtorch(options: LocateOptions = {}): Libtorch {
   if (options.fetch === false || process.env.WAVEGPT_NO_DOWNLOAD === "1") {
     notFound(
       `libtorch ${LIBTORCH_VERSION} was not found: not in WAVEGPT_LIBTORCH or LIBTORCH, not as ${platformPackage()}, not in the cache` +
-        `${process.env.WAVEGPT_NO_DOWNLOAD === "1" ? ", and WAVEGPT_NO_DOWNLOAD=1 forbids fetching it" : ""}.`,
+        `${process.env.WAVEGPT_NO_DOWNLOAD === "1" ? ", and --offline or WAVEGPT_NO_DOWNLOAD=1 forbids fetching it" : ""}.`,
     );
   }
   return describe(options.headers ? fetchLibtorch() : fetchWheels("cpu"), "the cache");

@@ -73,7 +73,10 @@ export async function planWheels(
 }
 
 /** Bytes to fetch, and bytes on the disk afterwards. */
-export function totalsOf(planned: readonly PlannedWheel[]): { packed: number; size: number } {
+export function totalsOf(planned: readonly Pick<PlannedWheel, "members">[]): {
+  packed: number;
+  size: number;
+} {
   const members = planned.flatMap((wheel) => wheel.members);
   return {
     packed: members.reduce((sum, { member }) => sum + member.packed, 0),

@@ -44,6 +44,7 @@ describe("help", () => {
       "generate",
       "compare",
       "report",
+      "install",
       "doctor",
       "help",
     ]);
