@@ -1,5 +1,4 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { cachedLibtorchRoot } from "./cache.js";
@@ -25,7 +24,6 @@ export function wheelsFor(build: WheelBuild): readonly Wheel[] {
 
 function stage(build: WheelBuild, wheels: readonly Wheel[], downloads: string): Staged {
   const directory = path.join(downloads, "site-packages");
-  mkdirSync(directory, { recursive: true });
   say(`fetching libtorch ${LIBTORCH_VERSION} (${build}) once, into the cache`);
   const run = spawnSync(process.execPath, [WORKER, JSON.stringify({ wheels, build, directory })], {
     encoding: "utf8",

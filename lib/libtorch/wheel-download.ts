@@ -1,4 +1,4 @@
-import { existsSync, rmSync, statfsSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statfsSync } from "node:fs";
 import path from "node:path";
 import { RemoteFiles } from "../network/remote-files.js";
 import { packageIndex } from "./package-index.js";
@@ -50,6 +50,7 @@ export async function downloadWheels(
 ): Promise<void> {
   const remote = new RemoteFiles();
   try {
+    mkdirSync(directory, { recursive: true });
     const planned = await planWheels(remote, packageIndex(), wheels, build);
     const { packed, size } = totalsOf(planned);
     const largest = planned
