@@ -114,6 +114,7 @@ export async function packLibtorch(out) {
     ...(process.platform === "linux" ? { libc: ["glibc"] } : {}),
     files: ["lib", "licenses", "build-version"],
     preferUnplugged: true,
+    publishConfig: { access: "public" },
   };
   writeFileSync(path.join(folder, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
   console.log(`packing ${name}: ${libraries.join(", ")}`);

@@ -19,6 +19,9 @@ export function publishedManifest(manifest, { LIBTORCH_VERSION, LIBTORCH_PACKAGE
   };
 }
 
+/** Of packages whose code becomes part of the addon. */
+const COMPILED_IN = { "node-addon-api": "LICENSE.md", "node-api-headers": "LICENSE" };
+
 function requirePrebuilds(platforms) {
   for (const platform of platforms) {
     const files = addonFiles({ platform: platform.split("-")[0] });
@@ -58,6 +61,10 @@ export async function packWavegpt(out, platforms) {
     ),
   ]) {
     cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
+  }
+  for (const [name, license] of Object.entries(COMPILED_IN)) {
+    const from = path.join(root, "node_modules", name, license);
+    cpSync(from, path.join(folder, "licenses", `${name}.txt`));
   }
   const manifest = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
   const published = publishedManifest(manifest, await loadLibtorchModule());
