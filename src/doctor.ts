@@ -103,8 +103,8 @@ function checkAddon(): Check {
   return ok("Addon", loader);
 }
 
-/** In a clone libtorch comes with its headers, through pip. */
-function checkPython(libtorchFound: boolean): Check {
+/** What building the addon in a clone fetches libtorch and its headers with; nothing else needs it. */
+function checkPython(): Check {
   const found = [...interpreters()];
   const withPip = found.find((python) => python.pip !== null);
   if (withPip) {
@@ -113,15 +113,12 @@ function checkPython(libtorchFound: boolean): Check {
       `${withPip.version.join(".")} with pip ${withPip.pipVersion} (${withPip.executable})`,
     );
   }
-  const detail =
-    found.length === 0
-      ? "none found"
-      : `${found.map((python) => python.executable).join(", ")}, without pip`;
-  const remedy =
-    "Install Python 3 with pip (Debian: apt-get install python3-pip), or set WAVEGPT_PYTHON.";
-  return libtorchFound
-    ? note("Python", `${detail} (needed only to fetch libtorch)`)
-    : problem("Python", `${detail}: libtorch is fetched through pip`, remedy);
+  const executables = found.map((python) => python.executable).join(", ");
+  return note(
+    "Python",
+    `${found.length === 0 ? "none found" : `${executables}, without pip`} (needed only to build the addon)`,
+    "Install Python 3 with pip (Debian: apt-get install python3-pip), or set WAVEGPT_PYTHON.",
+  );
 }
 
 function describeLibtorch(libtorch: Libtorch): string {
@@ -271,7 +268,7 @@ async function* examineInTurn(): AsyncGenerator<Check> {
   yield addon;
   const { check, libtorch } = checkLibtorch();
   yield check;
-  if (isClone()) yield checkPython(libtorch !== null);
+  if (isClone()) yield checkPython();
   yield checkCache(libtorch !== null);
   let torch: Torch | null = null;
   if (libtorch === null || addon.status === "problem") {

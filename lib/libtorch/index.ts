@@ -9,3 +9,4 @@ export {
   platformPackage,
 } from "./locate.js";
 export { LIBTORCH_ABI, LIBTORCH_VERSION } from "./version.js";
+export { isWanted } from "./wheel-selection.js";

@@ -18,18 +18,6 @@ import { npmPack } from "./npm.mjs";
 /** Bytes; the registry refuses packages of about 230 MB. */
 const LARGEST = 200_000_000;
 
-/** The wheel's libraries that the binding is opened with, and what those need in turn. */
-const LIBRARIES = {
-  linux: [
-    /^libtorch_cpu\.so$/,
-    /^libc10\.so$/,
-    /^libgomp[\w.-]*\.so\.1[\d.]*$/,
-    /^lib(arm_compute|openblas|gfortran)[\w.-]*\.so[\d.]*$/,
-  ],
-  darwin: [/^libtorch_cpu\.dylib$/, /^libc10\.dylib$/, /^libomp\.dylib$/],
-  win32: [/^(torch_cpu|c10|libiomp5md|uv|fbgemm|asmjit)\.dll$/],
-};
-
 /** The licences' folder of the wheel that `directory` (site-packages/torch) came in. */
 function distributionInfo(directory) {
   const parent = path.dirname(directory);
@@ -80,7 +68,8 @@ PyTorch's licence is in licenses/LICENSE, those of the code within it in license
  * compared with the sums of the wheel they came in, and the licences. @returns the tarball's name
  */
 export async function packLibtorch(out) {
-  const { LIBTORCH_VERSION, locateLibtorch, platformPackage } = await loadLibtorchModule();
+  const { isWanted, LIBTORCH_VERSION, locateLibtorch, platformPackage } =
+    await loadLibtorchModule();
   const { directory, version, build } = locateLibtorch({ headers: true });
   if (version !== LIBTORCH_VERSION || (build !== null && build !== "cpu")) {
     fail(
@@ -91,7 +80,7 @@ export async function packLibtorch(out) {
   const info = distributionInfo(directory);
   const sums = recordedSums(info);
   const libraries = readdirSync(path.join(directory, "lib")).filter((file) =>
-    LIBRARIES[process.platform].some((pattern) => pattern.test(file)),
+    isWanted({ name: `torch/lib/${file}` }, "torch", "cpu"),
   );
   const folder = path.join(root, "build", "package", `libtorch-${target}`);
   rmSync(folder, { recursive: true, force: true });
