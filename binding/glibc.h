@@ -1,7 +1,8 @@
 /*
- * WAVEGPT_OLDEST_GLIBC(function) links the function in the version that every glibc since 2.17 has. A linker takes the
- * newest version that the building machine knows, and older systems then refuse the whole library. Only for functions
- * whose old version does the same; scripts/check-prebuild.mjs names those that are too new.
+ * WAVEGPT_OLDEST_GLIBC(function) links the function in the version that every glibc since 2.17 has.
+ * A linker takes the newest version that the building machine knows, and older systems then refuse
+ * the whole library. Only for functions whose old version does the same; scripts/check-prebuild.mjs
+ * names those that are too new.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
-// GCC's C++ library has this function since 2021 (GLIBCXX_3.4.29), and its headers call it. Of our own, hidden, so that
-// the tokenizer opens with the older libraries that libtorch opens with.
+// GCC's C++ library has this function since 2021 (GLIBCXX_3.4.29), and its headers call it. Of our
+// own, hidden, so that the tokenizer opens with the older libraries that libtorch opens with.
 #include <new>
 
 #ifdef __GLIBCXX__
