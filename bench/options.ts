@@ -45,8 +45,7 @@ Parts (default: overhead step)
   waiting       our step by how OpenMP's threads wait for work, alone and beside other processes
   loader        how long training steps wait for their batches, at batch sizes 1 to 512
   tokenizer     GPT-2's tokens beside Python's tiktoken, and learning a vocabulary beside tokenizers
-  profile       where a training step spends its time, by libtorch call and by perf; for the
-                share outside libtorch and our kernels: npm run build:binding -- --symbols
+  profile       where a training step spends its time, by libtorch call and by perf
   report        shows what --json wrote; of several files, their profiles beside each other.
                 --into PAGE: puts the tables between a page's markers instead, e.g. into
                 docs/performance.md, whose profiles are of the first file and the last

@@ -30,6 +30,11 @@ static const char* last_error(void) {
 }
 #else
 #include <dlfcn.h>
+
+#include "glibc.h"
+WAVEGPT_OLDEST_GLIBC(dlopen);
+WAVEGPT_OLDEST_GLIBC(dlsym);
+WAVEGPT_OLDEST_GLIBC(dlerror);
 static void* open_library(const char* path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
 static void* find_symbol(void* library, const char* name) { return dlsym(library, name); }
 static const char* last_error(void) {

@@ -1,9 +1,8 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import path from "node:path";
+import { addonLibrary, addonLoader, explainLoadError } from "./addon.js";
 import { LIBTORCH_ABI, locateLibtorch } from "./libtorch/index.js";
 import type { NativeBinding } from "./native.js";
-import { packageRoot } from "./package-root.js";
 
 interface Loader {
   /**
@@ -18,15 +17,6 @@ interface Loader {
   ): NativeBinding;
 }
 
-interface NodeGypBuild {
-  resolve(directory: string): string;
-}
-
-const LIBRARY_EXTENSION: Partial<Record<NodeJS.Platform, string>> = {
-  win32: "dll",
-  darwin: "dylib",
-};
-
 /**
  * libgomp, which reads this when it is opened, spins for a millisecond and more between two parallel regions: on a shared
  * machine that starves the thread it waits for. `npm run bench -- waiting` compares the settings.
@@ -36,21 +26,29 @@ function boundSpinning(): void {
 }
 
 function loadBinding(): NativeBinding {
-  const require = createRequire(import.meta.url);
-  const nodeGypBuild = require("node-gyp-build") as NodeGypBuild;
-  const loaderPath = nodeGypBuild.resolve(packageRoot());
-  const loader = require(loaderPath) as Loader;
+  const loaderPath = addonLoader();
+  let loader: Loader;
+  try {
+    loader = createRequire(import.meta.url)(loaderPath) as Loader;
+  } catch (error) {
+    throw explainLoadError(error, loaderPath);
+  }
   boundSpinning();
-  const beside = (name: string) =>
-    path.join(path.dirname(loaderPath), `${name}.${LIBRARY_EXTENSION[process.platform] ?? "so"}`);
   const libtorch = locateLibtorch();
-  const cudaPath = beside("wavegpt_cuda");
-  return loader.load(
-    libtorch.libraries,
-    beside("wavegpt_torch"),
-    LIBTORCH_ABI,
-    libtorch.cuda && existsSync(cudaPath) ? cudaPath : "",
-  );
+  const cudaPath = addonLibrary(loaderPath, "wavegpt_cuda");
+  try {
+    return loader.load(
+      libtorch.libraries,
+      addonLibrary(loaderPath, "wavegpt_torch"),
+      LIBTORCH_ABI,
+      libtorch.cuda && existsSync(cudaPath) ? cudaPath : "",
+    );
+  } catch (error) {
+    throw explainLoadError(
+      error,
+      `The addon (${loaderPath}) with the libtorch in ${libtorch.directory} (from ${libtorch.origin})`,
+    );
+  }
 }
 
 /** The native addon, loaded when this module is first imported. */

@@ -1,15 +1,14 @@
 /**
  * Builds the native addon: build/Release/wavegpt.node (the loader), and beside it wavegpt_torch.{so,dylib,dll} and
  * wavegpt_tokenizer (which needs no libtorch).
- * Incremental; `--clean` starts anew, `--debug` builds for a debugger, `--symbols` keeps the names of functions for
- * profilers (`npm run bench -- profile`), `--cuda` builds the kernels for CUDA beside it (wavegpt_cuda; needs nvcc and
- * a libtorch with CUDA). Nothing is downloaded but libtorch, where
- * the machine has none: Node-API's headers come from the package node-api-headers (package.json's
+ * Incremental; `--clean` starts anew, `--debug` builds for a debugger, `--cuda` builds the kernels for CUDA beside it
+ * (wavegpt_cuda; needs nvcc and a libtorch with CUDA). Nothing is downloaded but libtorch, where the machine has none: Node-API's headers come from the package node-api-headers (package.json's
  * `binary.napi_versions` tells cmake-js so).
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 import path from "node:path";
+import { addonFiles } from "./addon.mjs";
 import { locateLibtorch } from "./libtorch.mjs";
 import { fail, findProgram, root, runModule } from "./process.mjs";
 
@@ -47,7 +46,7 @@ function parallelJobs() {
 }
 
 /** What CMake fixed when it configured: where this differs from the last time, the folder is made anew. */
-function configurationStamp(libtorch, configuration, symbols, cuda) {
+function configurationStamp(libtorch, configuration, cuda) {
   return JSON.stringify({
     root,
     libtorch: libtorch.directory,
@@ -58,7 +57,6 @@ function configurationStamp(libtorch, configuration, symbols, cuda) {
     cmake: findProgram("cmake"),
     compiler: [process.env.CC ?? null, process.env.CXX ?? null, process.env.CXXFLAGS ?? null],
     anyTorch: process.env.WAVEGPT_ANY_TORCH ?? null,
-    symbols,
     cuda: cuda ? [process.env.CUDACXX ?? null, process.env.CUDAARCHS ?? null] : null,
   });
 }
@@ -85,12 +83,11 @@ console.error(
 );
 
 const stampFile = path.join(build, "configuration.json");
-const symbols = process.argv.includes("--symbols");
 const cuda = process.argv.includes("--cuda");
 if (cuda && !process.env.CUDACXX && findProgram("nvcc") === null) {
   fail("--cuda needs nvcc, CUDA's compiler, on the PATH or named by CUDACXX.");
 }
-const stamp = configurationStamp(libtorch, configuration, symbols, cuda);
+const stamp = configurationStamp(libtorch, configuration, cuda);
 const before = existsSync(stampFile) ? readFileSync(stampFile, "utf8") : "";
 const fresh = process.argv.includes("--clean") || before !== stamp;
 if (fresh) removeBuild(build);
@@ -109,7 +106,6 @@ if (fresh) {
   rmSync(stampFile, { force: true });
   const definitions = [`--CDLIBTORCH=${libtorch.directory.replaceAll("\\", "/")}`];
   if (process.env.WAVEGPT_ANY_TORCH === "1") definitions.push("--CDWAVEGPT_ANY_TORCH=ON");
-  definitions.push(`--CDWAVEGPT_SYMBOLS=${symbols ? "ON" : "OFF"}`);
   definitions.push(`--CDWAVEGPT_CUDA=${cuda ? "ON" : "OFF"}`);
   const status = runModule(cmakeJs, ["configure", ...options, ...definitions], {
     env: environment,
@@ -126,13 +122,10 @@ const status = runModule(cmakeJs, ["build", ...options, "--parallel", parallelJo
 });
 if (status !== 0) fail("The native addon did not compile (see above).");
 
-const extension = { win32: "dll", darwin: "dylib" }[process.platform] ?? "so";
-const libraries = ["wavegpt_torch", "wavegpt_tokenizer", ...(cuda ? ["wavegpt_cuda"] : [])];
-for (const name of ["wavegpt.node", ...libraries.map((library) => `${library}.${extension}`)]) {
+const files = addonFiles({ cuda });
+for (const name of files) {
   if (!existsSync(path.join(build, configuration, name))) {
     fail(`The build ended without build/${configuration}/${name}.`);
   }
 }
-console.error(
-  `wavegpt: build/${configuration}/wavegpt.node and ${libraries.map((library) => `${library}.${extension}`).join(", ")} are up to date`,
-);
+console.error(`wavegpt: ${files.join(", ")} in build/${configuration} are up to date`);

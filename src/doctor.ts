@@ -1,24 +1,26 @@
-import { existsSync, readdirSync, statfsSync } from "node:fs";
-import { createRequire } from "node:module";
+import { existsSync, statfsSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import path from "node:path";
-import { cachedLibtorchRoot } from "../lib/libtorch/cache.js";
+import { addonLibrary, addonLoader } from "../lib/addon.js";
 import {
   cacheDirectory,
   LIBTORCH_VERSION,
   type Libtorch,
   locateLibtorch,
+  platformPackage,
 } from "../lib/libtorch/index.js";
 import { interpreters } from "../lib/libtorch/interpreter.js";
+import { packageIndex } from "../lib/libtorch/package-index.js";
 import {
   cudaDriver,
   cudaWanted,
   glibcVersion,
   unsupportedPlatform,
 } from "../lib/libtorch/platform.js";
-import { packageRoot } from "../lib/package-root.js";
+import { withoutCredentials } from "../lib/network/remote-files.js";
 import { Style } from "./cli/style.js";
 import { locateCorpus } from "./data/corpus.js";
+import { describeMachine, isClone } from "./machine.js";
 
 /** One thing that was looked at. */
 export interface Check {
@@ -35,6 +37,8 @@ export interface Diagnosis {
   /** No check is a problem. */
   readonly ok: boolean;
   readonly checks: readonly Check[];
+  /** Of the machine and the installation, for a bug report. */
+  readonly machine: Readonly<Record<string, string>>;
 }
 
 const NODE_NEEDED = [20, 17] as const;
@@ -81,29 +85,26 @@ function checkProcessor(): Check {
 }
 
 function checkAddon(): Check {
-  const require = createRequire(import.meta.url);
-  const nodeGypBuild = require("node-gyp-build") as { resolve(directory: string): string };
-  const remedy = existsSync(path.join(packageRoot(), "CMakeLists.txt"))
-    ? "Build it: npm run build:binding."
-    : "Install wavegpt again; its package brings the addon for Linux, macOS and Windows.";
   let loader: string;
   try {
-    loader = nodeGypBuild.resolve(packageRoot());
-  } catch {
-    return problem(
-      "Addon",
-      `none for ${process.platform}-${process.arch} in ${packageRoot()}`,
-      remedy,
-    );
+    loader = addonLoader();
+  } catch (error) {
+    return problem("Addon", (error as Error).message);
   }
-  const folder = path.dirname(loader);
-  if (!readdirSync(folder).some((name) => /^wavegpt_torch\.(so|dylib|dll)$/.test(name))) {
-    return problem("Addon", `${loader}, but no wavegpt_torch library beside it`, remedy);
+  for (const name of ["wavegpt_torch", "wavegpt_tokenizer"]) {
+    if (!existsSync(addonLibrary(loader, name))) {
+      return problem(
+        "Addon",
+        `${loader}, but no ${name} library beside it`,
+        isClone() ? "Build it: npm run build:binding." : "Install wavegpt again.",
+      );
+    }
   }
   return ok("Addon", loader);
 }
 
-function checkPython(libtorchFound: boolean): Check {
+/** What building the addon in a clone fetches libtorch and its headers with; nothing else needs it. */
+function checkPython(): Check {
   const found = [...interpreters()];
   const withPip = found.find((python) => python.pip !== null);
   if (withPip) {
@@ -112,15 +113,12 @@ function checkPython(libtorchFound: boolean): Check {
       `${withPip.version.join(".")} with pip ${withPip.pipVersion} (${withPip.executable})`,
     );
   }
-  const detail =
-    found.length === 0
-      ? "none found"
-      : `${found.map((python) => python.executable).join(", ")}, without pip`;
-  const remedy =
-    "Install Python 3 with pip (Debian: apt-get install python3-pip), or set WAVEGPT_PYTHON.";
-  return libtorchFound
-    ? note("Python", `${detail} (needed only to fetch libtorch)`)
-    : problem("Python", `${detail}: libtorch is fetched through pip`, remedy);
+  const executables = found.map((python) => python.executable).join(", ");
+  return note(
+    "Python",
+    `${found.length === 0 ? "none found" : `${executables}, without pip`} (needed only to build the addon)`,
+    "Install Python 3 with pip (Debian: apt-get install python3-pip), or set WAVEGPT_PYTHON.",
+  );
 }
 
 function describeLibtorch(libtorch: Libtorch): string {
@@ -140,13 +138,15 @@ function checkLibtorch(): { check: Check; libtorch: Libtorch | null } {
     if (named || code !== "ERR_WAVEGPT_LIBTORCH_NOT_FOUND") {
       return { check: problem("libtorch", message), libtorch: null };
     }
-    const check =
-      process.env.WAVEGPT_NO_DOWNLOAD === "1"
-        ? problem("libtorch", message, "Unset WAVEGPT_NO_DOWNLOAD, or set WAVEGPT_LIBTORCH.")
-        : note(
-            "libtorch",
-            `${LIBTORCH_VERSION} is not here yet: it is fetched at first use, with pip`,
-          );
+    if (process.env.WAVEGPT_NO_DOWNLOAD === "1") {
+      const remedy = `Unset WAVEGPT_NO_DOWNLOAD, install ${platformPackage()}, or set WAVEGPT_LIBTORCH.`;
+      return { check: problem("libtorch", message, remedy), libtorch: null };
+    }
+    const check = note(
+      "libtorch",
+      `${LIBTORCH_VERSION} is not here yet: ${platformPackage()} is not installed. It is fetched at first use, or by ` +
+        `npx wavegpt install cpu, from ${withoutCredentials(packageIndex())} (about 120 MB)`,
+    );
     return { check, libtorch: null };
   }
 }
@@ -183,7 +183,7 @@ async function checkComputation(): Promise<{ checks: Check[]; torch: Torch | nul
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const remedy =
-      code === "ERR_WAVEGPT_BINDING_LOAD"
+      code === "ERR_WAVEGPT_BINDING_LOAD" && isClone()
         ? "The addon does not fit this libtorch or this system: build it here (npm run build:binding)."
         : undefined;
     return { checks: [problem("Loading", (error as Error).message, remedy)], torch: null };
@@ -215,7 +215,7 @@ function checkGpu(libtorch: Libtorch | null, torch: Torch | null, kernels: strin
     return note(
       "GPU",
       `an NVIDIA driver is here (${driver}), but this libtorch is a CPU build`,
-      `Set WAVEGPT_LIBTORCH to the torch folder of a CUDA build of ${LIBTORCH_VERSION}, or remove ${cachedLibtorchRoot()} and set WAVEGPT_LIBTORCH_BUILD (cu130, for instance) to have one fetched.`,
+      `npx wavegpt install cuda fetches a CUDA build (2.5 GB); one that is installed already, of torch ${LIBTORCH_VERSION}, is taken with WAVEGPT_LIBTORCH=DIR or WAVEGPT_PYTHON_TORCH=1.`,
     );
   }
   if (torch === null) return note("GPU", `an NVIDIA driver is here (${driver}); not tried`);
@@ -268,7 +268,7 @@ async function* examineInTurn(): AsyncGenerator<Check> {
   yield addon;
   const { check, libtorch } = checkLibtorch();
   yield check;
-  yield checkPython(libtorch !== null);
+  if (isClone()) yield checkPython();
   yield checkCache(libtorch !== null);
   let torch: Torch | null = null;
   if (libtorch === null || addon.status === "problem") {
@@ -287,7 +287,11 @@ async function* examineInTurn(): AsyncGenerator<Check> {
 export async function examine(): Promise<Diagnosis> {
   const checks: Check[] = [];
   for await (const check of examineInTurn()) checks.push(check);
-  return { ok: checks.every((check) => check.status !== "problem"), checks };
+  return {
+    ok: checks.every((check) => check.status !== "problem"),
+    checks,
+    machine: describeMachine(),
+  };
 }
 
 function format(check: Check, style: Style): string {
@@ -299,6 +303,13 @@ function format(check: Check, style: Style): string {
   const indent = " ".repeat(20);
   const lines = [...check.detail.split("\n"), ...(check.remedy ? [`-> ${check.remedy}`] : [])];
   return `${mark} ${check.name.padEnd(12)}${lines.join(`\n${indent}`)}\n`;
+}
+
+function formatMachine(style: Style): string {
+  const lines = Object.entries(describeMachine()).map(
+    ([name, value]) => `  ${name.padEnd(14)}${value.replaceAll("\n", `\n${" ".repeat(16)}`)}\n`,
+  );
+  return `\n${style.bold("For a bug report, with the lines above:")}\n${lines.join("")}`;
 }
 
 /**
@@ -322,6 +333,7 @@ export async function doctor(
     if (check.status === "problem") problems++;
     write(format(check, style));
   }
+  write(formatMachine(style));
   write(
     problems === 0
       ? "\nAll that a run needs is here or will be fetched.\n"

@@ -84,7 +84,7 @@ describe("what the README names is there", () => {
       spawnSync(process.execPath, [path.join(root, "bin", "wavegpt.js"), ...command, "--help"], {
         encoding: "utf8",
       }).stdout;
-    const all = ["train", "prepare", "generate", "compare", "report", "doctor"]
+    const all = ["train", "prepare", "generate", "compare", "report", "install", "doctor"]
       .map((command) => help(command))
       .join("\n");
     const flags = new Set(
@@ -101,6 +101,7 @@ describe("what the README names is there", () => {
       "compare",
       "doctor",
       "generate",
+      "install",
       "prepare",
       "report",
       "train",

@@ -137,7 +137,7 @@ function formatOne(result: ProfileResult): string {
     );
     if (ours.nameless) {
       parts.push(
-        "The addon has no symbols, so our kernels would count as binding: npm run build:binding -- --symbols.",
+        "The addon has no symbols, so our kernels would count as binding: it is not the one that npm run build:binding makes.",
       );
     }
   }

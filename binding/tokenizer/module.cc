@@ -207,16 +207,20 @@ class Encoding : public Napi::ObjectWrap<Encoding> {
   void EncodeAll(const std::vector<std::unique_ptr<Text>>& texts,
                  std::vector<std::vector<uint32_t>>& tokens, size_t threads) {
     std::atomic<size_t> next{0};
-    std::exception_ptr failure;
+    // Not an exception_ptr: GCC compiles those for a C++ library newer than libtorch asks for.
+    std::string failure;
+    std::atomic<bool> out_of_memory{false};
     std::mutex failing;
     const auto work = [&](Encoder& encoder) {
       try {
         for (size_t i; (i = next.fetch_add(1)) < texts.size();) {
           encoder.Append(texts[i]->view(), tokens[i]);
         }
-      } catch (...) {
+      } catch (const std::bad_alloc&) {
+        out_of_memory = true;
+      } catch (const std::exception& error) {
         const std::lock_guard<std::mutex> lock(failing);
-        failure = std::current_exception();
+        failure = error.what();
       }
     };
     std::vector<std::thread> running;
@@ -230,7 +234,8 @@ class Encoding : public Napi::ObjectWrap<Encoding> {
     }
     work(*encoder_);
     for (std::thread& thread : running) thread.join();
-    if (failure) std::rethrow_exception(failure);
+    if (out_of_memory) throw std::bad_alloc();
+    if (!failure.empty()) throw std::runtime_error(failure);
   }
 
   Napi::Value Decode(const Napi::CallbackInfo& info) {

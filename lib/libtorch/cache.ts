@@ -1,6 +1,7 @@
 import { homedir } from "node:os";
 import path from "node:path";
 import { LIBTORCH_VERSION } from "./version.js";
+import type { WheelBuild } from "./wheel-selection.js";
 
 /**
  * Where downloads are kept: `WAVEGPT_CACHE_DIR`, else `XDG_CACHE_HOME/wavegpt`, else the platform's own place
@@ -26,8 +27,12 @@ export function cacheDirectory(): string {
   }
 }
 
-/** The cached libtorch of this version and platform: laid out as site-packages, so `torch/lib` is inside. */
-export function cachedLibtorchRoot(): string {
-  const name = `libtorch-${LIBTORCH_VERSION}-${process.platform}-${process.arch}`;
+/**
+ * The cached libtorch of this version and platform: laid out as site-packages, so `torch/lib` is inside. With headers
+ * and all, or of a build what is needed at run time.
+ */
+export function cachedLibtorchRoot(build?: WheelBuild): string {
+  const suffix = build === undefined ? "" : `-${build}`;
+  const name = `libtorch-${LIBTORCH_VERSION}-${process.platform}-${process.arch}${suffix}`;
   return path.join(cacheDirectory(), name);
 }

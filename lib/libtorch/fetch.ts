@@ -1,24 +1,13 @@
 import { spawnSync } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import path from "node:path";
-import { WaveGPTError } from "../errors.js";
-import { cacheDirectory, cachedLibtorchRoot } from "./cache.js";
+import { cachedLibtorchRoot } from "./cache.js";
+import { fail, fillCache, freeBytes, type Staged } from "./fill-cache.js";
 import { type Interpreter, interpreters, interpreterWithPip } from "./interpreter.js";
-import { withLock } from "./lock.js";
-import { cudaWanted, libraryPath, unsupportedPlatform } from "./platform.js";
+import { cudaWanted } from "./platform.js";
 import { distributionInfos, requirementsOf, verifyRecords } from "./record.js";
-import { LIBTORCH_VERSION, readLibtorchBuild } from "./version.js";
-
-/** Written last into a finished folder, so that a folder without it is never taken for whole. */
-const MARKER = "wavegpt-libtorch.json";
+import { megabytes, say } from "./telling.js";
+import { LIBTORCH_VERSION } from "./version.js";
 
 /** Bytes: the wheel and what it unpacks to, of the CPU build and of the CUDA build with NVIDIA's packages. */
 const SPACE_NEEDED = { cpu: 1.0e9, cuda: 9e9 };
@@ -26,39 +15,6 @@ const SPACE_NEEDED = { cpu: 1.0e9, cuda: 9e9 };
 /** The Pythons that PyTorch 2.13 has wheels for; others fetch the wheel of the last one named here. */
 const WHEEL_PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"];
 const FALLBACK_PYTHON = "3.13";
-
-const WAYS_OUT =
-  "Other ways: install the platform package beside wavegpt, set WAVEGPT_LIBTORCH to an unpacked libtorch " +
-  `${LIBTORCH_VERSION} (a folder with lib/, such as site-packages/torch), or set WAVEGPT_PYTHON_TORCH=1 to take the torch of the active Python.`;
-
-function fail(message: string): never {
-  throw new WaveGPTError(
-    "ERR_WAVEGPT_LIBTORCH_FETCH",
-    `libtorch ${LIBTORCH_VERSION} could not be fetched: ${message}\n${WAYS_OUT}`,
-  );
-}
-
-function say(line: string): void {
-  process.stderr.write(`wavegpt: ${line}\n`);
-}
-
-function megabytes(bytes: number): string {
-  return `${Math.round(bytes / 1e6).toLocaleString("en")} MB`;
-}
-
-/** The torch folder in the cache, or null where it was not fetched (entirely) yet. */
-export function cachedLibtorch(): string | null {
-  const root = cachedLibtorchRoot();
-  const directory = path.join(root, "torch");
-  return existsSync(path.join(root, MARKER)) && existsSync(libraryPath(directory, "torch_cpu"))
-    ? directory
-    : null;
-}
-
-function freeBytes(directory: string): number {
-  const { bavail, bsize } = statfsSync(directory);
-  return bavail * bsize;
-}
 
 function requireSpace(directory: string, needed: number, what: string): void {
   const free = freeBytes(directory);
@@ -199,7 +155,7 @@ function addNvidiaPackages(pip: PipRunner, target: string, flags: readonly strin
   install(pip, [...flags, ...needed], target);
 }
 
-function stage(staging: string, downloads: string): void {
+function stage(staging: string, downloads: string): Staged {
   const python = interpreterWithPip();
   if (python === null) {
     const without = [...interpreters()].map((found) => found.executable);
@@ -237,74 +193,17 @@ function stage(staging: string, downloads: string): void {
     rmSync(wheel, { force: true });
     throw error;
   }
-  const build = readLibtorchBuild(path.join(target, "torch"));
-  writeFileSync(
-    path.join(target, MARKER),
-    `${JSON.stringify({ wheel: path.basename(wheel), ...build, python: python.version.join(".") }, null, 2)}\n`,
-  );
-}
-
-function removeLeftovers(parent: string, root: string): void {
-  for (const name of readdirSync(parent)) {
-    if (name.startsWith(`${path.basename(root)}.partial-`)) {
-      rmSync(path.join(parent, name), { recursive: true, force: true });
-    }
-  }
-}
-
-function publish(staged: string, root: string): void {
-  // A folder without the marker is what an older or interrupted removal left.
-  if (existsSync(root) && cachedLibtorch() === null) rmSync(root, { recursive: true, force: true });
-  try {
-    renameSync(staged, root);
-  } catch (error) {
-    if (cachedLibtorch() === null) throw error; // else another process was quicker: its copy is as good
-  }
+  return { directory: target, wheel: path.basename(wheel), python: python.version.join(".") };
 }
 
 /**
- * Fills the user's cache with libtorch through their own pip, which honours their mirror, proxy and
- * certificates, and returns the folder that holds `lib/` and `include/`. Every file is compared with the
- * SHA-256 that the wheel records; the folder appears under its name only when it is whole; a second process
- * waits for the first. Progress goes to stderr.
+ * Fills the user's cache with libtorch and its headers, to build the addon with, through their own pip, which honours
+ * their mirror, proxy and certificates. Every file is compared with the SHA-256 that the wheel records. Progress goes to
+ * stderr.
  *
+ * @returns the folder that holds `lib/` and `include/`
  * @throws WaveGPTError `ERR_WAVEGPT_LIBTORCH_FETCH` that says what was missing and the other ways.
  */
 export function fetchLibtorch(): string {
-  const unsupported = unsupportedPlatform();
-  if (unsupported !== null) fail(unsupported);
-  const root = cachedLibtorchRoot();
-  const parent = cacheDirectory();
-  try {
-    mkdirSync(parent, { recursive: true });
-  } catch (error) {
-    fail(
-      `the cache folder ${parent} cannot be made (${(error as Error).message}). Set WAVEGPT_CACHE_DIR to one that can.`,
-    );
-  }
-  return withLock(
-    `${root}.lock`,
-    () => {
-      const already = cachedLibtorch();
-      if (already !== null) return already;
-      removeLeftovers(parent, root);
-      const staging = `${root}.partial-${process.pid}`;
-      const downloads = path.join(parent, `downloads-${path.basename(root)}`);
-      try {
-        stage(staging, downloads);
-        publish(path.join(staging, "site-packages"), root);
-        rmSync(downloads, { recursive: true, force: true });
-      } finally {
-        rmSync(staging, { recursive: true, force: true });
-      }
-      const directory = cachedLibtorch();
-      if (directory === null) fail(`${root} holds no libtorch after it was filled.`);
-      say(`libtorch is in ${directory}`);
-      return directory;
-    },
-    (pid) =>
-      say(
-        `waiting for process ${pid ?? "unknown"}, which is fetching libtorch (if it is not: remove ${root}.lock)`,
-      ),
-  );
+  return fillCache(cachedLibtorchRoot(), stage);
 }

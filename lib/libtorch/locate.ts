@@ -3,10 +3,14 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { WaveGPTError } from "../errors.js";
 import { packageRoot } from "../package-root.js";
-import { cachedLibtorch, fetchLibtorch } from "./fetch.js";
+import { cachedLibtorchRoot } from "./cache.js";
+import { fetchLibtorch } from "./fetch.js";
+import { fetchWheels } from "./fetch-wheels.js";
+import { cachedLibtorch } from "./fill-cache.js";
 import { activeInterpreter } from "./interpreter.js";
 import { cudaWanted, hasHeaders, libraryFile, libraryPath } from "./platform.js";
 import { LIBTORCH_VERSION, readLibtorchBuild } from "./version.js";
+import type { WheelBuild } from "./wheel-selection.js";
 
 /** A libtorch on this machine. */
 export interface Libtorch {
@@ -99,9 +103,18 @@ function fromPython(): Libtorch | null {
   return describe(directory, `the torch of ${python.executable}`);
 }
 
+function packageFor(platform: string): string {
+  return `@wavegpt/libtorch-${platform}`;
+}
+
+/** The packages that bring libtorch with wavegpt, each to its platform; optional, so that npm leaves the others out. */
+export const LIBTORCH_PACKAGES = ["linux-x64", "linux-arm64", "darwin-arm64", "win32-x64"].map(
+  packageFor,
+);
+
 /** The name of the package that brings libtorch to this platform. */
 export function platformPackage(): string {
-  return `@wavegpt/libtorch-${process.platform}-${process.arch}`;
+  return packageFor(`${process.platform}-${process.arch}`);
 }
 
 function fromPlatformPackage(): Libtorch | null {
@@ -122,14 +135,24 @@ function fromPlatformPackage(): Libtorch | null {
   return describe(directory, platformPackage());
 }
 
-function fromCache(): Libtorch | null {
-  const directory = cachedLibtorch();
+function fromCache(build?: WheelBuild): Libtorch | null {
+  const directory = cachedLibtorch(cachedLibtorchRoot(build));
   return directory === null ? null : describe(directory, "the cache");
+}
+
+/** What was not named, in the order in which it is taken: where there is a GPU, the CUDA build of wavegpt install. */
+function* unnamed(): Generator<Libtorch | null> {
+  if (cudaWanted()) yield fromCache("cuda");
+  yield fromPlatformPackage();
+  yield fromCache();
+  yield fromCache("cpu");
+  yield fromCache("cuda");
 }
 
 /**
  * Finds libtorch: `WAVEGPT_LIBTORCH`, `LIBTORCH`, the active Python's torch where `WAVEGPT_PYTHON_TORCH=1` asks for
- * it, the platform package installed beside this one, the user's cache; and where none is there, fills the cache.
+ * it, where there is a GPU the CUDA build that `wavegpt install cuda` fetched, the platform package installed beside this
+ * one, the user's cache; and where none is there, fills the cache.
  * What the user names is never passed over: if it is wrong, that is an error. Synchronous, for use at import.
  *
  * @throws WaveGPTError `ERR_WAVEGPT_LIBTORCH_NOT_FOUND`, `ERR_WAVEGPT_LIBTORCH_VERSION` where another version lies
@@ -146,14 +169,14 @@ export function locateLibtorch(options: LocateOptions = {}): Libtorch {
     }
     return named;
   }
-  for (const found of [fromPlatformPackage(), fromCache()]) {
+  for (const found of unnamed()) {
     if (found !== null && (!options.headers || hasHeaders(found.directory))) return found;
   }
   if (options.fetch === false || process.env.WAVEGPT_NO_DOWNLOAD === "1") {
     notFound(
       `libtorch ${LIBTORCH_VERSION} was not found: not in WAVEGPT_LIBTORCH or LIBTORCH, not as ${platformPackage()}, not in the cache` +
-        `${process.env.WAVEGPT_NO_DOWNLOAD === "1" ? ", and WAVEGPT_NO_DOWNLOAD=1 forbids fetching it" : ""}.`,
+        `${process.env.WAVEGPT_NO_DOWNLOAD === "1" ? ", and --offline or WAVEGPT_NO_DOWNLOAD=1 forbids fetching it" : ""}.`,
     );
   }
-  return describe(fetchLibtorch(), "the cache");
+  return describe(options.headers ? fetchLibtorch() : fetchWheels("cpu"), "the cache");
 }

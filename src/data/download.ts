@@ -13,7 +13,7 @@ import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Agent, type Dispatcher, ProxyAgent, request } from "undici";
 import { WaveGPTError } from "../../lib/errors.js";
-import { proxyFor } from "./proxy.js";
+import { proxyFor } from "../../lib/network/proxy.js";
 
 export interface DownloadOptions {
   /** What the whole file must hash to, in lower-case hex. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Agent, type Dispatcher, ProxyAgent, request } from "undici";
 import { WaveGPTError } from "../../lib/errors.js";
-import { proxyFor } from "../data/proxy.js";
+import { proxyFor } from "../../lib/network/proxy.js";
 
 /** Where the hub is, and who asks. */
 export interface HubOptions {

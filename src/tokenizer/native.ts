@@ -1,6 +1,4 @@
-import { createRequire } from "node:module";
-import path from "node:path";
-import { packageRoot } from "../../lib/package-root.js";
+import { addonLibrary, addonLoader, explainLoadError } from "../../lib/addon.js";
 
 /** The regular expressions that text is split into words by; see `binding/tokenizer/split.h`. */
 export type SplitPattern = "gpt2" | "cl100k" | "qwen2";
@@ -58,18 +56,18 @@ interface TokenizerLibrary {
   readonly Training: new (pattern: SplitPattern) => NativeTraining;
 }
 
-const EXTENSION: Partial<Record<NodeJS.Platform, string>> = { win32: "dll", darwin: "dylib" };
-
 let library: TokenizerLibrary | null = null;
 
 /** `wavegpt_tokenizer`, which lies beside the loader of the binding and needs no libtorch; opened at the first call. */
 export function tokenizerLibrary(): TokenizerLibrary {
   if (library === null) {
-    const require = createRequire(import.meta.url);
-    const loader: string = require("node-gyp-build").resolve(packageRoot());
+    const file = addonLibrary(addonLoader(), "wavegpt_tokenizer");
     const module = { exports: {} };
-    const file = `wavegpt_tokenizer.${EXTENSION[process.platform] ?? "so"}`;
-    process.dlopen(module, path.join(path.dirname(loader), file));
+    try {
+      process.dlopen(module, file);
+    } catch (error) {
+      throw explainLoadError(error, file);
+    }
     library = module.exports as TokenizerLibrary;
   }
   return library;

@@ -36,7 +36,7 @@ describe("help", () => {
   it("lists the commands, and none that is not there", async () => {
     const { status, stdout } = await run(["--help"], { env: WITHOUT_LIBTORCH });
     expect(status).toBe(0);
-    const commands = [...stdout.matchAll(/^ {2}([\w-]+) .*/gm)].map((match) => match[1]);
+    const commands = [...stdout.matchAll(/^ {2}([a-z][\w-]*) .*/gm)].map((match) => match[1]);
     expect(commands).toEqual([
       "train",
       "prepare",
@@ -44,6 +44,7 @@ describe("help", () => {
       "generate",
       "compare",
       "report",
+      "install",
       "doctor",
       "help",
     ]);

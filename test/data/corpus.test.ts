@@ -14,9 +14,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { proxyFor } from "../../lib/network/proxy.js";
 import { locateCorpus, TINY_SHAKESPEARE } from "../../src/data/corpus.js";
 import { download } from "../../src/data/download.js";
-import { proxyFor } from "../../src/data/proxy.js";
 import { readTarball } from "../../src/data/tar.js";
 
 const CONTENT = Buffer.from("To be, or not to be, that is the question.\n".repeat(5000));

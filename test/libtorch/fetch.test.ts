@@ -15,7 +15,7 @@ import { pathToFileURL } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { interpreterWithPip } from "../../lib/libtorch/interpreter.js";
 import { withLock } from "../../lib/libtorch/lock.js";
-import { packageRoot } from "../../lib/package-root.js";
+import { compileSearch } from "./compiled.js";
 import { makeWheel, torchFiles, writeFiles } from "./stub.js";
 
 /** The search compiled as it is shipped, so that plain Node processes run it. */
@@ -25,22 +25,7 @@ let folder: string;
 const running: ChildProcess[] = [];
 
 beforeAll(() => {
-  compiled = mkdtempSync(path.join(tmpdir(), "wavegpt-compiled-"));
-  writeFiles(compiled, { "package.json": '{"name":"wavegpt","type":"module"}' });
-  const root = packageRoot();
-  const tsc = path.join(root, "node_modules", "typescript", "bin", "tsc");
-  const options = [
-    "-p",
-    path.join(root, "scripts", "tsconfig.json"),
-    "--incremental",
-    "false",
-    "--tsBuildInfoFile",
-    "null",
-    "--outDir",
-    compiled,
-  ];
-  const run = spawnSync(process.execPath, [tsc, ...options], { encoding: "utf8" });
-  if (run.status !== 0) throw new Error(run.stdout + run.stderr);
+  compiled = compileSearch();
   const found = interpreterWithPip();
   if (found === null)
     throw new Error("these tests need a Python with pip, as fetching libtorch does");
@@ -96,7 +81,7 @@ function startLocating(extra: NodeJS.ProcessEnv = {}) {
   const module = pathToFileURL(path.join(compiled, "lib", "libtorch", "index.js")).href;
   const script = `
     import(${JSON.stringify(module)}).then((libtorch) => {
-      console.log(JSON.stringify(libtorch.locateLibtorch()));
+      console.log(JSON.stringify(libtorch.locateLibtorch({ headers: true })));
     }).catch((error) => { console.error(error.code, error.message); process.exit(1); });`;
   const child = spawn(process.execPath, ["-e", script], {
     env: environment(extra),

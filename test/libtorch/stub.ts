@@ -28,7 +28,7 @@ export function makeLibtorch(
 
 const BUILD_WHEEL = `
 import base64, hashlib, json, sys, zipfile
-folder, name, version, files, requirements, spoil = json.loads(sys.argv[1])
+folder, name, version, files, requirements, spoil = json.load(sys.stdin)
 info = f"{name}-{version}.dist-info"
 dashed = name.replace("_", "-")
 files = dict(files)
@@ -39,7 +39,7 @@ for path, content in files.items():
     digest = base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).rstrip(b"=").decode()
     record += f"{path},sha256={digest},{len(content.encode())}\\n"
 record += f"{info}/RECORD,,\\n"
-with zipfile.ZipFile(f"{folder}/{name}-{version}-py3-none-any.whl", "w") as wheel:
+with zipfile.ZipFile(f"{folder}/{name}-{version}-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED) as wheel:
     for path, content in files.items():
         wheel.writestr(path, content + ("spoilt" if path == spoil else ""))
     wheel.writestr(f"{info}/RECORD", record)
@@ -60,8 +60,8 @@ export function makeWheel(
 ): void {
   mkdirSync(folder, { recursive: true });
   const { name, version, files, requirements = [], spoil = "" } = wheel;
-  const arguments_ = JSON.stringify([folder, name, version, files, requirements, spoil]);
-  const run = spawnSync(python, ["-c", BUILD_WHEEL, arguments_], { encoding: "utf8" });
+  const input = JSON.stringify([folder, name, version, files, requirements, spoil]);
+  const run = spawnSync(python, ["-c", BUILD_WHEEL], { encoding: "utf8", input });
   if (run.status !== 0) throw new Error(run.stderr || run.error?.message);
 }
 
