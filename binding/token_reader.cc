@@ -16,6 +16,10 @@ namespace wavegpt {
 namespace {
 
 constexpr int64_t kIgnoredTarget = -100;
+#ifdef __linux__
+// MADV_POPULATE_READ, which older headers lack.
+constexpr int kPopulateRead = 22;
+#endif
 
 int64_t WidthOf(const at::Tensor& tokens) { return static_cast<int64_t>(tokens.element_size()); }
 
@@ -215,15 +219,15 @@ void TokenReader::Announce([[maybe_unused]] const Batch& batch) const {
 // a file that was cut short, or whose disk fails, ends the process. What went wrong, or nothing.
 std::string TokenReader::Populate([[maybe_unused]] const TokenRow& row) const {
   std::string error;
-#ifdef MADV_POPULATE_READ
+#ifdef __linux__
   EachPart(Before(row), After(row), [&](size_t piece, int64_t offset, int64_t count) {
     const std::string& file = pieces_[piece].file;
     if (file.empty() || !error.empty()) return;
     const int64_t width = WidthOf(pieces_[piece].tokens);
     const char* data = static_cast<const char*>(data_[piece]) + offset * width;
-    const int number = Advise(data, count * width, MADV_POPULATE_READ);
-    // EINVAL: a system before Linux 5.14, which does not know of it.
-    if (number == 0 || number == EINVAL) return;
+    const int number = Advise(data, count * width, kPopulateRead);
+    // Others say nothing of the file: a system before Linux 5.14, for one, does not know of it.
+    if (number != EFAULT && number != EHWPOISON) return;
     error = file + ": its tokens " + std::to_string(offset) + " to " +
             std::to_string(offset + count - 1) + " could not be read (" +
             std::generic_category().message(number) +

@@ -94,11 +94,12 @@ describe("a profiled run", () => {
         expect(phase.ts).toBeGreaterThanOrEqual(phases[i]!.ts + phases[i]!.dur);
       }
     }
-    // Nothing is recorded that belongs to no step, and every phase has operators.
+    // Nothing is recorded that belongs to no step, and every phase has operators, but for data: most batches are made
+    // already.
     const operators = named(/^aten::/);
     expect(operators.length).toBeGreaterThan(100);
     for (const span of operators) expect(steps.some((step) => inside(span, step))).toBe(true);
-    for (const phase of named(/^(data|forward|backward|optimizer)$/)) {
+    for (const phase of named(/^(forward|backward|optimizer)$/)) {
       expect(
         spans.some((span) => span !== phase && inside(span, phase)),
         phase.name,
