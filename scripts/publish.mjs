@@ -87,7 +87,9 @@ for (const entry of inOrder(packages)) {
   const published = npm([
     ...["publish", entry.file, "--access", "public", ...registry],
     ...(settings.tag ? ["--tag", settings.tag] : []),
-    ...(settings.provenance ? ["--provenance"] : []),
+    // Said either way: a dependency's own publishConfig may ask for it.
+    `--provenance=${settings.provenance}`,
+    "--loglevel=error",
     ...(settings["dry-run"] ? ["--dry-run"] : []),
   ]);
   if (published.status !== 0) fail(`${label} was not published:\n${published.stderr.trim()}`);
