@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { cacheDirectory } from "../../lib/libtorch/cache.js";
-import { npm } from "../../scripts/npm.mjs";
+import { npmProgram } from "./user.js";
 
 const VERSION = "6.8.0";
 
@@ -21,7 +21,11 @@ function installedVerdaccio(): string {
     overrides: { "node-fetch": "2.6.7" },
   };
   writeFileSync(path.join(folder, "package.json"), JSON.stringify(manifest));
-  const { status, stderr } = npm(["install", "--ignore-scripts", "--no-audit"], { cwd: folder });
+  const install = [npmProgram("npm"), "install", "--ignore-scripts", "--no-audit"];
+  const { status, stderr } = spawnSync(process.execPath, install, {
+    cwd: folder,
+    encoding: "utf8",
+  });
   if (status !== 0) {
     rmSync(folder, { recursive: true, force: true });
     throw new Error(`verdaccio could not be installed:\n${stderr}`);
@@ -56,15 +60,15 @@ export class LocalRegistry {
       uplinks: {},
       packages: { "**": { access: "$all", publish: "$anonymous" } },
       max_body_size: "600mb",
-      log: { type: "stdout", level: "warn" },
+      log: { type: "file", path: path.join(folder, "log"), level: "warn" },
       web: { enable: false },
     };
-    const file = path.join(folder, "verdaccio.json");
-    writeFileSync(file, JSON.stringify(configuration));
+    const file = path.join(folder, "verdaccio.yaml");
+    writeFileSync(file, JSON.stringify(configuration)); // JSON is YAML
     const child = spawn(
       process.execPath,
       [program, "--config", file, "--listen", `127.0.0.1:${port}`],
-      { stdio: ["ignore", "ignore", "inherit"], cwd: folder },
+      { stdio: "ignore", cwd: folder },
     );
     const registry = new LocalRegistry(`http://127.0.0.1:${port}/`, child, folder);
     for (let tries = 0; ; tries++) {

@@ -32,8 +32,8 @@ export interface UserCommand {
 const nobody = 65534;
 const asRoot = process.getuid?.() === 0;
 
-/** npm's program, of the npm that runs the tests or of the first one on the PATH. */
-function npmCommand(name: "npm" | "npx"): string {
+/** The file that `npm` or `npx` on the PATH starts. */
+export function npmProgram(name: "npm" | "npx"): string {
   for (const folder of (process.env.PATH ?? "").split(path.delimiter)) {
     const file = path.join(folder, name);
     if (folder !== "" && !folder.includes("node_modules") && existsSync(file)) {
@@ -58,8 +58,8 @@ export class User {
     mkdirSync(this.#bin);
     const links = {
       node: process.execPath,
-      npm: npmCommand("npm"),
-      npx: npmCommand("npx"),
+      npm: npmProgram("npm"),
+      npx: npmProgram("npx"),
       sh: "/bin/sh",
       ...programs,
     };
