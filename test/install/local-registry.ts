@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { cacheDirectory } from "../../lib/libtorch/cache.js";
-import { npmProgram } from "./user.js";
+import { runNpm } from "./npm.js";
 
 const VERSION = "6.8.0";
 
@@ -21,11 +21,8 @@ function installedVerdaccio(): string {
     overrides: { "node-fetch": "2.6.7" },
   };
   writeFileSync(path.join(folder, "package.json"), JSON.stringify(manifest));
-  const install = [npmProgram("npm"), "install", "--ignore-scripts", "--no-audit"];
-  const { status, stderr } = spawnSync(process.execPath, install, {
-    cwd: folder,
-    encoding: "utf8",
-  });
+  const install = ["install", "--ignore-scripts", "--no-audit"];
+  const { status, stderr } = runNpm("npm", install, folder);
   if (status !== 0) {
     rmSync(folder, { recursive: true, force: true });
     throw new Error(`verdaccio could not be installed:\n${stderr}`);

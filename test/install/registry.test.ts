@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { LocalRegistry } from "./local-registry.js";
+import { networkEnvironment } from "./network.js";
 import { packed } from "./packed.js";
 import { User } from "./user.js";
 
@@ -46,10 +47,11 @@ describe("published to a registry", () => {
   });
 
   test("npx wavegpt-train --steps 20 trains", async () => {
+    // Where the corpus is not here, it is fetched as for anybody.
     const data = process.env.WAVEGPT_DATA_DIR;
     const { output } = await user.succeed("npx", ["wavegpt-train", "--steps", "20"], {
       cwd: project,
-      env: data === undefined ? {} : { WAVEGPT_DATA_DIR: data },
+      env: data === undefined ? networkEnvironment() : { WAVEGPT_DATA_DIR: data },
     });
     expect(output).toMatch(/20/);
     const [run] = readdirSync(path.join(project, "runs"));

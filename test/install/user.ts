@@ -2,7 +2,6 @@ import { spawn } from "node:child_process";
 import {
   chownSync,
   copyFileSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   realpathSync,
@@ -12,6 +11,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { npmProgram } from "./npm.js";
 
 export interface Finished {
   readonly status: number | null;
@@ -31,17 +31,6 @@ export interface UserCommand {
 
 const nobody = 65534;
 const asRoot = process.getuid?.() === 0;
-
-/** The file that `npm` or `npx` on the PATH starts. */
-export function npmProgram(name: "npm" | "npx"): string {
-  for (const folder of (process.env.PATH ?? "").split(path.delimiter)) {
-    const file = path.join(folder, name);
-    if (folder !== "" && !folder.includes("node_modules") && existsSync(file)) {
-      return realpathSync(file);
-    }
-  }
-  throw new Error(`${name} is not on the PATH`);
-}
 
 /**
  * Somebody with a new account: an empty home, no rights, no settings, and on the PATH only Node, npm and the shell that
