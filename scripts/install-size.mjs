@@ -80,7 +80,7 @@ const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 const [model] = cpus().map((cpu) => cpu.model.trim());
 console.log(`${process.platform}-${process.arch}, ${model}, Node ${process.version}\n`);
 console.log(
-  "| | download, MB | on disk, MB | from the cache, s (least-most of 3) | with the download, s | install scripts |",
+  "| | download, MB | on disk, MB | from local files, s (least-most of 3) | with the download, s | install scripts |",
 );
 console.log("|---|---:|---:|---:|---:|---|");
 for (const { label, downloaded, disk, seconds, cold, scripts } of results) {
