@@ -5,13 +5,18 @@ const shared = {
   environment: "node",
   pool: "forks",
   isolate: true,
-  globalSetup: "test/global-setup.ts",
 } as const;
+
+const minutes = 60_000;
 
 export default defineConfig({
   // Node 20 has no `using`: lowered to what it runs.
   oxc: { target: "node20" },
   test: {
+    tags: [
+      { name: "gpu", description: "Computes on the device under test: npm run test:gpu." },
+      { name: "network", description: "Asks a package registry: npm run test:network." },
+    ],
     projects: [
       {
         extends: true,
@@ -19,9 +24,10 @@ export default defineConfig({
           ...shared,
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/**/*.long.test.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
+          exclude: ["test/**/*.long.test.ts", "test/install/**"],
+          globalSetup: "test/global-setup.ts",
+          testTimeout: minutes,
+          hookTimeout: 2 * minutes,
         },
       },
       {
@@ -30,8 +36,20 @@ export default defineConfig({
           ...shared,
           name: "long",
           include: ["test/**/*.long.test.ts"],
-          testTimeout: 1_200_000,
-          hookTimeout: 1_200_000,
+          globalSetup: "test/global-setup.ts",
+          testTimeout: 20 * minutes,
+          hookTimeout: 20 * minutes,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          ...shared,
+          name: "install",
+          include: ["test/install/**/*.test.ts"],
+          globalSetup: "test/install/global-setup.ts",
+          testTimeout: 20 * minutes,
+          hookTimeout: 20 * minutes,
         },
       },
     ],

@@ -98,9 +98,9 @@ static napi_value load(napi_env env, napi_callback_info info) {
   uint32_t count = 0, i;
   uint64_t expected = 0, found;
   bool lossless, is_array = false;
-  void *first = NULL, *library;
+  void* library;
   char *path, *cuda_path;
-  uint64_t (*abi_version)(void);
+  uint64_t (*abi_version)(void) = NULL;
   init_function init;
 
   if (napi_get_cb_info(env, info, &argc, argv, NULL, NULL) != napi_ok || argc != 4 ||
@@ -118,9 +118,8 @@ static napi_value load(napi_env env, napi_callback_info info) {
     library = open_library(path);
     free(path);
     if (!library) return fail(env, "ERR_WAVEGPT_LIBTORCH_LOAD", last_error());
-    if (!first) first = library;
+    if (!abi_version) *(void**)(&abi_version) = find_symbol(library, "aoti_torch_abi_version");
   }
-  *(void**)(&abi_version) = find_symbol(first, "aoti_torch_abi_version");
   found = abi_version ? abi_version() : 0;
   if (found >> 40 != expected >> 40) {
     char message[160];

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { addonLibrary, addonLoader, explainLoadError } from "./addon.js";
 import { LIBTORCH_ABI, locateLibtorch } from "./libtorch/index.js";
+import { libraryPath } from "./libtorch/platform.js";
 import type { NativeBinding } from "./native.js";
 
 interface Loader {
@@ -38,7 +39,8 @@ function loadBinding(): NativeBinding {
   const cudaPath = addonLibrary(loaderPath, "wavegpt_cuda");
   try {
     return loader.load(
-      libtorch.libraries,
+      // libc10 by its path too: LD_LIBRARY_PATH may lead to that of an older torch.
+      [libraryPath(libtorch.directory, "c10"), ...libtorch.libraries],
       addonLibrary(loaderPath, "wavegpt_torch"),
       LIBTORCH_ABI,
       libtorch.cuda && existsSync(cudaPath) ? cudaPath : "",

@@ -1,3 +1,5 @@
+// For `using` in the declarations, whatever "lib" the user's project has.
+/// <reference lib="esnext.disposable" preserve="true" />
 /** `wavegpt/torch`: a PyTorch-like library over libtorch. */
 
 export type { AutocastOptions } from "./amp.js";

@@ -148,8 +148,10 @@ export class RemoteFiles {
     const passing = error instanceof Passing || (code !== undefined && !UNREACHABLE.has(code));
     if (!passing || failures >= this.#attempts) {
       const tries = failures > 1 ? ` in ${failures} tries` : "";
+      const proxy = proxyFor(address);
+      const through = proxy === null ? "" : ` through the proxy ${withoutCredentials(proxy)}`;
       throw new Error(
-        `${withoutCredentials(address)} could not be read${tries}: ${reasonOf(error)}`,
+        `${withoutCredentials(address)} could not be read${through}${tries}: ${reasonOf(error)}`,
         { cause: error },
       );
     }

@@ -93,6 +93,7 @@ export async function packLibtorch(out) {
     `${version}${build === null ? "" : `+${build}`}\n`,
   );
   writeFileSync(path.join(folder, "README.md"), readme(name, version, libraries));
+  const { repository } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
   const manifest = {
     name,
     version,
@@ -101,6 +102,8 @@ export async function packLibtorch(out) {
     os: [process.platform],
     cpu: [process.arch],
     ...(process.platform === "linux" ? { libc: ["glibc"] } : {}),
+    // npm takes provenance only where this is the repository that publishes.
+    ...(repository === undefined ? {} : { repository }),
     files: ["lib", "licenses", "build-version"],
     preferUnplugged: true,
     publishConfig: { access: "public" },

@@ -108,7 +108,7 @@ export function readTokenFile(path: string): TokenFile {
 export const NPY_HEADER = 128;
 
 /** The header of a .npy file of so many tokens. */
-export function npyHeader(dtype: TokenDtype, tokens: number): Buffer {
+export function npyHeader(dtype: TokenDtype, tokens: number): Uint8Array {
   const descr = dtype === "uint16" ? "<u2" : "<u4";
   const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${tokens},), }`;
   const header = Buffer.alloc(NPY_HEADER, " ");

@@ -1,3 +1,5 @@
+// @module-tag gpu
+
 import { describe, expect, it } from "vitest";
 import { binding } from "../../lib/binding.js";
 import { nn, optim, type Tensor, torch, type WaveGPTError } from "../../lib/index.js";

@@ -1,3 +1,5 @@
+// @module-tag gpu
+
 import { expect, test } from "vitest";
 import { torch } from "../../lib/index.js";
 import { describeOnDevice, device, deviceType, float32Tolerance } from "../device.js";

@@ -1,3 +1,5 @@
+// @module-tag gpu
+
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { safetensors, torch } from "../../lib/index.js";

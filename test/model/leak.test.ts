@@ -1,3 +1,5 @@
+// @module-tag gpu
+
 import { describe, expect, it } from "vitest";
 import { type Tensor, torch } from "../../lib/index.js";
 import {

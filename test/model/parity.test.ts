@@ -1,3 +1,5 @@
+// @module-tag gpu
+
 import { beforeEach, describe, expect, it } from "vitest";
 import { optim, type Tensor, torch } from "../../lib/index.js";
 import { KERNELS, WaveGPT } from "../../src/model/index.js";

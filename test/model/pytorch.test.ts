@@ -1,3 +1,5 @@
+// @module-tag gpu
+
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";

@@ -1,3 +1,5 @@
+// @module-tag gpu
+
 import path from "node:path";
 import { expect, it } from "vitest";
 import { nn, optim, safetensors, type Tensor, torch } from "../../lib/index.js";

@@ -1,3 +1,5 @@
+// @module-tag gpu
+
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { optim, torch } from "../../lib/index.js";

@@ -1,3 +1,5 @@
+// @module-tag gpu
+
 import { existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

@@ -1,3 +1,5 @@
+// @module-tag gpu
+
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { torch } from "../../lib/index.js";

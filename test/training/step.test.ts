@@ -1,3 +1,5 @@
+// @module-tag gpu
+
 import { describe, expect, it } from "vitest";
 import { nn, optim, torch } from "../../lib/index.js";
 import { DataLoader } from "../../src/data/index.js";
