@@ -15,3 +15,16 @@
 #else
 #define WAVEGPT_OLDEST_GLIBC(function) struct wavegpt_no_glibc
 #endif
+
+/*
+ * The same for std::condition_variable::wait, which libstdc++ renewed in GCC 12 to let a thread be
+ * cancelled in it. Nothing here cancels threads.
+ */
+#if defined(__cplusplus) && defined(__GLIBCXX__) && defined(__GLIBC__)
+#define WAVEGPT_OLDEST_CONDITION_WAIT                                      \
+  __asm__(                                                                 \
+      ".symver _ZNSt18condition_variable4waitERSt11unique_lockISt5mutexE," \
+      "_ZNSt18condition_variable4waitERSt11unique_lockISt5mutexE@GLIBCXX_3.4.11")
+#else
+#define WAVEGPT_OLDEST_CONDITION_WAIT struct wavegpt_no_condition_wait
+#endif

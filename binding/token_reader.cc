@@ -6,11 +6,14 @@
 #include <system_error>
 
 #include "errors.h"
+#include "glibc.h"
 
 #ifndef _WIN32
 #include <sys/mman.h>
 #include <unistd.h>
 #endif
+
+WAVEGPT_OLDEST_CONDITION_WAIT;
 
 namespace wavegpt {
 namespace {
