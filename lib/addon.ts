@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { WaveGPTError } from "./errors.js";
 import { unsupportedPlatform } from "./libtorch/platform.js";
-import { packageRoot } from "./package-root.js";
+import { isClone, packageRoot } from "./package-root.js";
 
 const EXTENSION: Partial<Record<NodeJS.Platform, string>> = { win32: "dll", darwin: "dylib" };
 
@@ -29,7 +29,7 @@ export function addonLoader(): string {
     const brought = prebuiltPlatforms(root);
     const others =
       brought.length > 0 ? `it has those for ${brought.join(", ")}` : "it has none at all";
-    const remedy = existsSync(path.join(root, "CMakeLists.txt"))
+    const remedy = isClone()
       ? "Build it: npm run build:binding."
       : brought.length > 0
         ? "Another platform's has to be built from a clone of the repository."

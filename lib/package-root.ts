@@ -23,3 +23,8 @@ export function packageRoot(): string {
     }
   }
 }
+
+/** Whether this package is a clone of its repository, which can be built, and not one that npm installed. */
+export function isClone(): boolean {
+  return existsSync(path.join(packageRoot(), "CMakeLists.txt"));
+}

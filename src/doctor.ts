@@ -18,9 +18,10 @@ import {
   unsupportedPlatform,
 } from "../lib/libtorch/platform.js";
 import { withoutCredentials } from "../lib/network/remote-files.js";
+import { isClone } from "../lib/package-root.js";
 import { Style } from "./cli/style.js";
 import { locateCorpus } from "./data/corpus.js";
-import { describeMachine, isClone } from "./machine.js";
+import { describeMachine } from "./machine.js";
 
 /** One thing that was looked at. */
 export interface Check {

@@ -1,20 +1,15 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import path from "node:path";
 import { addonLoader } from "../lib/addon.js";
 import { cudaDriver, glibcVersion } from "../lib/libtorch/platform.js";
-import { packageRoot } from "../lib/package-root.js";
+import { isClone, packageRoot } from "../lib/package-root.js";
 import { packageVersion } from "./version.js";
 
 /** Variables that decide what is found, loaded and fetched. */
 const TELLING =
   /^(WAVEGPT_|OMP_|GOMP_|KMP_|MKL_|LIBTORCH$|ATEN_CPU_CAPABILITY$|CUDA_VISIBLE_DEVICES$|LD_LIBRARY_PATH$|LD_PRELOAD$|NODE_OPTIONS$|NODE_EXTRA_CA_CERTS$|SSL_CERT_FILE$|PIP_INDEX_URL$|UV_DEFAULT_INDEX$|(https?|all|no)_proxy$)/i;
-
-/** Whether this package is a clone of its repository, which can be built, and not one that npm installed. */
-export function isClone(): boolean {
-  return existsSync(path.join(packageRoot(), "CMakeLists.txt"));
-}
 
 function distribution(): string {
   try {

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, rmSync, statfsSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { RemoteFiles } from "../network/remote-files.js";
+import { freeBytes } from "./fill-cache.js";
 import { packageIndex } from "./package-index.js";
 import { sha256OfFile } from "./record.js";
 import { megabytes, say } from "./telling.js";
@@ -29,10 +30,10 @@ function progressLine(what: string, total: number): (done: number) => void {
 }
 
 function requireSpace(directory: string, needed: number): void {
-  const { bavail, bsize } = statfsSync(directory);
-  if (bavail * bsize >= needed) return;
+  const free = freeBytes(directory);
+  if (free >= needed) return;
   throw new Error(
-    `it needs ${megabytes(needed)} in ${directory}, where ${megabytes(bavail * bsize)} are free. ` +
+    `it needs ${megabytes(needed)} in ${directory}, where ${megabytes(free)} are free. ` +
       "Make room, or set WAVEGPT_CACHE_DIR to a folder on another disk.",
   );
 }

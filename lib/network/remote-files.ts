@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Agent, type Dispatcher, ProxyAgent, request } from "undici";
 import { proxyFor } from "./proxy.js";
+import { reasonOf } from "./reason.js";
 
 /** What another try may mend. */
 class Passing extends Error {}
@@ -12,12 +13,6 @@ const LONGEST_WAIT_SECONDS = 30;
 
 /** Codes of an address that answers nothing: another try a second later ends no differently. */
 const UNREACHABLE = new Set(["ENOTFOUND", "ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH"]);
-
-function reasonOf(error: unknown): string {
-  const { code, message, cause } = error as NodeJS.ErrnoException & { cause?: unknown };
-  if (message) return code && !message.includes(code) ? `${message} (${code})` : message;
-  return code ?? (cause === undefined ? String(error) : reasonOf(cause));
-}
 
 /** An address without the name and password that may stand in it. */
 export function withoutCredentials(address: string): string {

@@ -14,6 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Agent, type Dispatcher, ProxyAgent, request } from "undici";
 import { WaveGPTError } from "../../lib/errors.js";
 import { proxyFor } from "../../lib/network/proxy.js";
+import { reasonOf } from "../../lib/network/reason.js";
 
 export interface DownloadOptions {
   /** What the whole file must hash to, in lower-case hex. */
@@ -52,12 +53,6 @@ async function sha256Of(file: string): Promise<string> {
   const hash = createHash("sha256");
   await pipeline(createReadStream(file), hash);
   return hash.digest("hex");
-}
-
-function reasonOf(error: unknown): string {
-  const { code, message, cause } = error as NodeJS.ErrnoException & { cause?: unknown };
-  if (message) return code && !message.includes(code) ? `${message} (${code})` : message;
-  return code ?? (cause === undefined ? String(error) : reasonOf(cause));
 }
 
 async function open(

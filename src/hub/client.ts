@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Agent, type Dispatcher, ProxyAgent, request } from "undici";
 import { WaveGPTError } from "../../lib/errors.js";
 import { proxyFor } from "../../lib/network/proxy.js";
+import { reasonOf } from "../../lib/network/reason.js";
 
 /** Where the hub is, and who asks. */
 export interface HubOptions {
@@ -56,11 +57,6 @@ function plainHeaders(headers: Record<string, string | string[] | undefined>) {
       Array.isArray(value) ? value[0]! : (value ?? ""),
     ]),
   );
-}
-
-function reasonOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return code && !message.includes(code) ? `${message} (${code})` : message;
 }
 
 /** Asks a Hugging Face hub, or a mirror of it, patiently. */
