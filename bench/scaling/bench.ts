@@ -1,8 +1,9 @@
 import type { BenchOptions } from "../options.js";
-import { ratiosOf, type Spread, spreadOf } from "../pairs/spread.js";
+import { spreadOf } from "../pairs/spread.js";
 import { type Configuration, configurationsNamed } from "../step/configurations.js";
 import { inTurns } from "../step/in-turns.js";
 import { type Line, lineThrough } from "./line.js";
+import { coreRoundTrip } from "./round-trip.js";
 import { DIMENSIONS, type Dimension, resized } from "./sizes.js";
 
 export interface SizeResult {
@@ -26,10 +27,8 @@ export interface ThreadsResult {
   readonly all: readonly number[];
   /** The same of `threads` processes at once with one thread each, which share nothing but the machine. */
   readonly apart: readonly number[];
-  /** How many times faster all threads are than one, by round. */
-  readonly faster: Spread;
-  /** How many times the work of one process all of them did in the same time, by round: what the machine gives. */
-  readonly machine: Spread;
+  /** Nanoseconds of {@link coreRoundTrip} before each round; absent in older measurements, and with one core. */
+  readonly roundTrips?: readonly number[];
 }
 
 export interface ScalingResult {
@@ -53,6 +52,7 @@ async function scale(
   const { threads } = options;
   let byThreads: ThreadsResult | null = null;
   if (threads > 1) {
+    const roundTrips: number[] = [];
     const [one, all, apart] = (await inTurns(
       [
         { settings, threads: 1 },
@@ -62,16 +62,12 @@ async function scale(
       vocabulary,
       options,
       rounds,
+      async () => {
+        const roundTrip = await coreRoundTrip();
+        if (roundTrip !== null) roundTrips.push(roundTrip);
+      },
     )) as [number[], number[], number[]];
-    const whole = one.map((milliseconds) => milliseconds * threads);
-    byThreads = {
-      threads,
-      one,
-      all,
-      apart,
-      faster: ratiosOf(one, all),
-      machine: ratiosOf(whole, apart),
-    };
+    byThreads = { threads, one, all, apart, roundTrips };
   }
   const dimensions: DimensionResult[] = [];
   for (const dimension of DIMENSIONS) {

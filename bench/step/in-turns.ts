@@ -17,12 +17,17 @@ export interface Entrant {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-/** Trainings that take turns: milliseconds a step of each, by round. */
+/**
+ * Trainings that take turns: milliseconds a step of each, by round.
+ *
+ * @param beforeRound - waited for before each round
+ */
 export async function inTurns(
   trainings: readonly Entrant[],
   vocabulary: number,
   { quick }: BenchOptions,
   rounds: number,
+  beforeRound: () => Promise<void> = async () => {},
 ): Promise<number[][]> {
   const folder = mkdtempSync(path.join(tmpdir(), "wavegpt-bench-"));
   const workers: Worker[][] = [];
@@ -53,7 +58,10 @@ export async function inTurns(
       steps.push(quick ? 1 : Math.max(1, Math.ceil(0.2 / each)));
     }
     const names = trainings.map((_, at) => String(at));
-    const measured = await takeTurns(names, rounds, async (name) => {
+    let begun = -1;
+    const measured = await takeTurns(names, rounds, async (name, round) => {
+      if (round !== begun) await beforeRound();
+      begun = round;
       const at = Number(name);
       return ((await train(at, steps[at]!)) * 1000) / steps[at]!;
     });
