@@ -63,16 +63,23 @@ Retained composition(const at::Tensor& qkvg, const at::Tensor& state, const Deca
   return {out.transpose(1, 2).reshape({batch, time, channels}).to(qkvg.scalar_type()), next};
 }
 
-// `o` gets what backward wants, unless it is null.
+// What backward wants (kernels/cpu/retention.h).
+struct Kept {
+  at::Tensor normed, rates;
+};
+
+// Fills `kept`, unless it is null.
 Retained compute(const at::Tensor& qkvg, const at::Tensor& state, const Decays& decays, double eps,
-                 at::Tensor* o) {
+                 Kept* kept) {
   const auto batch = qkvg.size(0), time = qkvg.size(1), channels = qkvg.size(2) / 4;
   const auto heads = static_cast<int64_t>(decays.size());
   return with_type(qkvg.scalar_type(), [&]<typename T>(T) {
     using Sum = Accumulate<T>;
     const auto inputs = qkvg.contiguous(), before = state.contiguous();
     Retained result{at::empty({batch, time, channels}, inputs.options()), at::empty_like(before)};
-    if (o != nullptr) *o = at::empty({batch, time, channels}, before.options());
+    if (kept != nullptr) {
+      *kept = {at::empty_like(result.out), at::empty({batch, heads, time}, before.options())};
+    }
     run(RetentionForward<T>{
         .batch = batch,
         .time = time,
@@ -84,14 +91,15 @@ Retained compute(const at::Tensor& qkvg, const at::Tensor& state, const Decays& 
         .eps = eps,
         .out = result.out.template mutable_data_ptr<T>(),
         .next = result.state.template mutable_data_ptr<Sum>(),
-        .o = o == nullptr ? nullptr : o->template mutable_data_ptr<Sum>(),
+        .normed = kept == nullptr ? nullptr : kept->normed.template mutable_data_ptr<T>(),
+        .rates = kept == nullptr ? nullptr : kept->rates.template mutable_data_ptr<Sum>(),
     });
     return result;
   });
 }
 
 at::Tensor gradient(const at::Tensor& qkvg, const at::Tensor& state, const Decays& decays,
-                    double eps, const at::Tensor& o, const at::Tensor& d_out) {
+                    const Kept& kept, const at::Tensor& d_out) {
   const auto heads = static_cast<int64_t>(decays.size());
   return with_type(qkvg.scalar_type(), [&]<typename T>(T) {
     using Sum = Accumulate<T>;
@@ -106,8 +114,8 @@ at::Tensor gradient(const at::Tensor& qkvg, const at::Tensor& state, const Decay
         .qkvg = inputs.const_data_ptr<T>(),
         .state = before.const_data_ptr<Sum>(),
         .decays = decays.data(),
-        .eps = eps,
-        .o = o.const_data_ptr<Sum>(),
+        .normed = kept.normed.template const_data_ptr<T>(),
+        .rates = kept.rates.template const_data_ptr<Sum>(),
         .d_out = d_outputs.template const_data_ptr<T>(),
         .d_qkvg = d_qkvg.template mutable_data_ptr<T>(),
     });
@@ -120,10 +128,11 @@ class RetentionFunction : public torch::autograd::Function<RetentionFunction> {
  public:
   static variable_list forward(AutogradContext* ctx, const at::Tensor& qkvg,
                                const at::Tensor& state, const Decays& decays, double eps) {
-    at::Tensor o;
-    auto result = compute(qkvg, state, decays, eps, &o);
+    Kept kept;
+    auto result = compute(qkvg, state, decays, eps, &kept);
     ctx->save_for_backward({qkvg, state});
-    ctx->saved_data["o"] = o;
+    ctx->saved_data["normed"] = kept.normed;
+    ctx->saved_data["rates"] = kept.rates;
     ctx->saved_data["decays"] = decays;
     ctx->saved_data["eps"] = eps;
     ctx->mark_non_differentiable({result.state});
@@ -135,16 +144,16 @@ class RetentionFunction : public torch::autograd::Function<RetentionFunction> {
     if (!grad_outputs[0].defined()) return gradients;
     const auto saved = ctx->get_saved_variables();
     const auto decays = ctx->saved_data["decays"].toDoubleVector();
-    const auto eps = ctx->saved_data["eps"].toDouble();
     if (at::GradMode::is_enabled()) {
+      const auto eps = ctx->saved_data["eps"].toDouble();
       gradients[0] = differentiable_gradients(
           [&](const variable_list& inputs) {
             return variable_list{composition(inputs[0], saved[1], decays, eps).out};
           },
           {saved[0]}, {grad_outputs[0]})[0];
     } else {
-      gradients[0] = gradient(saved[0], saved[1], decays, eps, ctx->saved_data["o"].toTensor(),
-                              grad_outputs[0]);
+      const Kept kept{ctx->saved_data["normed"].toTensor(), ctx->saved_data["rates"].toTensor()};
+      gradients[0] = gradient(saved[0], saved[1], decays, kept, grad_outputs[0]);
     }
     return gradients;
   }
@@ -174,7 +183,10 @@ bool has_kernel(const at::Tensor& qkvg, const at::Tensor& state, const Decays& d
   const auto type = qkvg.scalar_type();
   if (type != at::kFloat && type != at::kDouble && type != at::kBFloat16) return false;
   const auto sums = type == at::kDouble ? at::kDouble : at::kFloat;
-  if (state.scalar_type() != sums || !gemm_supports(sums)) return false;
+  if (state.scalar_type() != sums || !gemm_supports(type)) return false;
+  // Products of bfloat16 take pairs.
+  const auto width = state.size(-1);
+  if (type == at::kBFloat16 && width % 2 != 0) return false;
   if (at::GradMode::is_enabled() && state.requires_grad()) return false;
   // What keys are multiplied by must not come near the end of float's numbers.
   const auto fastest = *std::min_element(decays.begin(), decays.end());

@@ -120,5 +120,5 @@ describe("wrong arguments are told", () => {
 test.each(CAPABILITIES)("the same on lesser CPUs: %j", (environment) => {
   const { float32, bfloat16 } = deriveOn(environment, "gated_tanh");
   expect(float32).toBeLessThan(5e-6);
-  expect(bfloat16).toBeLessThan(5e-6);
+  expect(bfloat16).toBeLessThan(1e-2);
 });

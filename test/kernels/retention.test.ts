@@ -130,47 +130,126 @@ test("a state that asks for no gradient gives one that has none", () => {
   expect([out.requiresGrad, next.requiresGrad]).toEqual([true, false]);
 });
 
-test("bfloat16 is computed in float32: rounded on the way in and out", () => {
-  const given = problem([4, 64, 32], "bfloat16");
-  const exact = derived({ ...given, qkvg: leaf(given.qkvg, "float32") });
-  const got = derived(given);
-  expect(got.map(({ dtype }) => dtype)).toEqual(["bfloat16", "float32", "bfloat16"]);
-  expect(identical(got[1]!, exact[1]!)).toBe(true);
-  for (const i of [0, 2]) {
-    // Half a unit of bfloat16's last place, of the largest.
-    expect(distance(got[i]!, exact[i]!)).toBeLessThan(2 ** -8);
-  }
-  const composed = torch.autocast({ deviceType: "cpu" }, () => recurrentState(given));
-  expect(distance(composed, exact[1]!)).toBeLessThan(1e-6);
-});
-
-/** The state of a composition under autocast: 300 positions are no kernel's. */
-function recurrentState({ qkvg, state }: Problem): Tensor {
-  const before = leaf(state, "float32");
-  return fused(qkvg.detach(), before)[1];
+/** For all positions at once, with products in the type of qkvg. */
+function parallel(qkvg: Tensor, before: Tensor, decays: readonly number[] = DECAYS): Pair {
+  const [rows, length, channels4] = qkvg.shape as [number, number, number];
+  const heads = decays.length;
+  const width = channels4 / 4 / heads;
+  const powers = (of: (decay: number, t: number) => number) =>
+    torch
+      .tensor(
+        decays.map((decay) => Array.from({ length }, (_, t) => [of(decay, t + 1)])),
+        { dtype: "float64" },
+      )
+      .to(before.dtype);
+  const times = (x: Tensor, factors: Tensor) => x.mul(factors).to(qkvg.dtype);
+  const [q, k, v, gate] = qkvg
+    .reshape([rows, length, 4, heads, width])
+    .permute([2, 0, 3, 1, 4])
+    .unbind(0) as [Tensor, Tensor, Tensor, Tensor];
+  const queries = times(
+    q,
+    powers((decay, t) => decay ** t),
+  );
+  const keys = times(
+    k,
+    powers((decay, t) => decay ** -t / Math.sqrt(width)),
+  );
+  const weights = queries.matmul(keys.transpose(-2, -1)).tril();
+  const o = weights.matmul(v).add(queries.matmul(before.to(qkvg.dtype)));
+  const normed = nn.functional.layerNorm(o, [width], { eps: EPS });
+  const out = normed.mul(nn.functional.silu(gate)).transpose(1, 2);
+  const whole = powers((decay) => decay ** length).narrow(1, 0, 1);
+  return [
+    out.reshape([rows, length, channels4 / 4]),
+    before.add(keys.transpose(-2, -1).matmul(v)).mul(whole),
+  ];
 }
 
-test("one and two threads give the same to the bit, and nothing needs to be contiguous", () => {
-  const threads = torch.getNumThreads();
-  try {
-    const { qkvg, state } = problem([5, 70, 8]);
-    const turned = {
-      qkvg: qkvg.detach().transpose(0, 2).contiguous().transpose(0, 2).requiresGrad_(true),
-      state: state.transpose(-1, -2).contiguous().transpose(-1, -2),
-    };
-    expect([turned.qkvg.isContiguous(), turned.state.isContiguous()]).toEqual([false, false]);
-    torch.setNumThreads(1);
-    const one = derived({ qkvg, state });
-    torch.setNumThreads(2);
-    for (const given of [{ qkvg, state }, turned]) {
-      derived(given).forEach((got, i) => {
-        expect(identical(got, one[i]!)).toBe(true);
-      });
-    }
-  } finally {
-    torch.setNumThreads(threads);
+test.each([[[4, 64, 32]], [[2, 1, 8]], [[3, 7, 6]], [[2, 131, 34]], [[1, 256, 16]]])(
+  "rows, positions and width %o: bfloat16 is no less exact than products of libtorch",
+  (shape) => {
+    const given = problem(shape, "bfloat16");
+    const exact = derived(
+      { qkvg: leaf(given.qkvg, "float64"), state: given.state.to("float64") },
+      recurrent,
+    );
+    const theirs = derived(given, parallel);
+    const got = derived(given);
+    expect(got.map(({ dtype }) => dtype)).toEqual(["bfloat16", "float32", "bfloat16"]);
+    got.forEach((tensor, i) => {
+      expect(distance(tensor, exact[i]!), `${i}`).toBeLessThan(
+        Math.max(1.02 * distance(theirs[i]!, exact[i]!), 1e-3),
+      );
+    });
+  },
+);
+
+test("bfloat16 of an odd width, or of more positions, is composed in float32", () => {
+  for (const shape of [
+    [2, 20, 3],
+    [1, 300, 4],
+  ]) {
+    const given = problem(shape, "bfloat16");
+    const exact = derived({ ...given, qkvg: leaf(given.qkvg, "float32") }, recurrent);
+    derived(given).forEach((got, i) => {
+      // The rounding of a result.
+      expect(distance(got, exact[i]!), `${i}`).toBeLessThan(i === 1 ? 1e-6 : 2 ** -8);
+    });
   }
 });
+
+test("autocast does not round what the state is made of, where it is composed", () => {
+  const { qkvg, state } = problem([4, 64, 32]);
+  const [, exact] = recurrent(qkvg, state);
+  const composed = torch.autocast({ deviceType: "cpu" }, () =>
+    fused(qkvg.detach(), leaf(state, "float32")),
+  );
+  expect(distance(composed[1], exact)).toBeLessThan(1e-6);
+});
+
+test("a state that is carried over many blocks keeps its digits in bfloat16", () => {
+  const { qkvg, state } = problem([2, 64, 32], "bfloat16");
+  const carried = (of: typeof fused, dtype: DType) => {
+    let [x, next] = [qkvg.detach().to(dtype === "float64" ? dtype : qkvg.dtype), state.to(dtype)];
+    for (let block = 0; block < 30; block++) {
+      [, next] = of(x, next);
+      x = x.roll(1, 0);
+    }
+    return next;
+  };
+  expect(
+    distance(
+      torch.noGrad(() => carried(fused, "float32")),
+      carried(recurrent, "float64"),
+    ),
+  ).toBeLessThan(2 ** -8);
+});
+
+test.each(["float32", "bfloat16"] as const)(
+  "%s: one and two threads give the same to the bit, and nothing needs to be contiguous",
+  (dtype) => {
+    const threads = torch.getNumThreads();
+    try {
+      const { qkvg, state } = problem([5, 70, 8], dtype);
+      const turned = {
+        qkvg: qkvg.detach().transpose(0, 2).contiguous().transpose(0, 2).requiresGrad_(true),
+        state: state.transpose(-1, -2).contiguous().transpose(-1, -2),
+      };
+      expect([turned.qkvg.isContiguous(), turned.state.isContiguous()]).toEqual([false, false]);
+      torch.setNumThreads(1);
+      const one = derived({ qkvg, state });
+      torch.setNumThreads(2);
+      for (const given of [{ qkvg, state }, turned]) {
+        derived(given).forEach((got, i) => {
+          expect(identical(got, one[i]!)).toBe(true);
+        });
+      }
+    } finally {
+      torch.setNumThreads(threads);
+    }
+  },
+);
 
 test("no rows, no positions", () => {
   const none = derived(problem([0, 4, 2]));
@@ -207,5 +286,5 @@ describe("wrong arguments are told", () => {
 test.each(CAPABILITIES)("the same on lesser CPUs: %j", (environment) => {
   const { float32, bfloat16 } = deriveOn(environment, "retention");
   expect(float32).toBeLessThan(5e-5);
-  expect(bfloat16).toBeLessThan(5e-5);
+  expect(bfloat16).toBeLessThan(2e-2);
 });

@@ -5,47 +5,17 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <memory>
 
 #include "kernels/cpu/exp.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/cpu/philox.h"
+#include "kernels/cpu/workspace.h"
 
 namespace wavegpt::kernels {
 namespace {
 
 // Queries and keys of a tile.
 constexpr int64_t kTile = 64;
-
-// Working memory of a thread, cut from one piece.
-class Workspace {
- public:
-  template <typename T>
-  void reserve(int64_t count) {
-    size_ += align(count * static_cast<int64_t>(sizeof(T)));
-  }
-
-  void allocate() {
-    memory_.reset(static_cast<char*>(::operator new(static_cast<size_t>(size_), kLine)));
-  }
-
-  template <typename T>
-  T* take(int64_t count) {
-    auto* taken = reinterpret_cast<T*>(memory_.get() + taken_);
-    taken_ += align(count * static_cast<int64_t>(sizeof(T)));
-    return taken;
-  }
-
- private:
-  static constexpr std::align_val_t kLine{64};
-  struct Free {
-    void operator()(char* memory) const { ::operator delete(memory, kLine); }
-  };
-  static int64_t align(int64_t bytes) { return (bytes + 63) / 64 * 64; }
-
-  int64_t size_ = 0, taken_ = 0;
-  std::unique_ptr<char, Free> memory_;
-};
 
 // Which probabilities of a tile of queries are kept: bits of the elements of (batch, heads, T, T),
 // of which only the causal ones are drawn.
@@ -126,37 +96,6 @@ struct Head {
         v(k + heads * width),
         stride(3 * heads * width) {}
 };
-
-// gemm() takes pairs of rows of bfloat16.
-template <typename T>
-constexpr int64_t even(int64_t count) {
-  return (count + kInterleaved<T> - 1) / kInterleaved<T> * kInterleaved<T>;
-}
-
-// The first `count` lanes of x; zeros after them.
-template <typename V>
-inline V first_lanes(const V& x, int64_t count) {
-#if defined(CPU_CAPABILITY_AVX512)
-  // at::vec chooses among as many blends as there are counts, by a jump.
-  if constexpr (std::is_same_v<V, at::vec::Vectorized<float>>) {
-    return _mm512_maskz_mov_ps(
-        static_cast<__mmask16>(0xFFFFu >> (16 - std::min<int64_t>(count, 16))), x);
-  }
-#endif
-  return count >= V::size() ? x : V::set(V(0), x, count);
-}
-
-// B = (rows x width)^T, for products that sum over the channels of a head.
-template <typename T>
-inline void pack_channels(const T* from, int64_t stride, T* to, int64_t rows, int64_t width) {
-  if constexpr (kInterleaved<T> == 2) {
-    // The width is even: pairs of channels are transposed as one float.
-    transpose(reinterpret_cast<const float*>(from), stride / 2, reinterpret_cast<float*>(to), rows,
-              rows, width / 2);
-  } else {
-    transpose(from, stride, to, rows, rows, width);
-  }
-}
 
 template <typename T>
 class ForwardPass {

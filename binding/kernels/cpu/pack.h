@@ -20,6 +20,12 @@ constexpr int64_t packed_size(int64_t rows, int64_t columns) {
   return (rows + kInterleaved<T> - 1) / kInterleaved<T> * kInterleaved<T> * columns;
 }
 
+// gemm() takes pairs of rows of bfloat16.
+template <typename T>
+constexpr int64_t even(int64_t count) {
+  return (count + kInterleaved<T> - 1) / kInterleaved<T> * kInterleaved<T>;
+}
+
 // to (columns x rows) = from (rows x columns), transposed.
 template <typename T>
 inline void transpose(const T* from, int64_t ld_from, T* to, int64_t ld_to, int64_t rows,
@@ -155,6 +161,18 @@ inline void pack_transposed(const From* from, int64_t ld, T* to, int64_t rows, i
       transpose(reinterpret_cast<const float*>(rounded.data()), pairs,
                 reinterpret_cast<float*>(to) + j, columns, n, pairs);
     }
+  }
+}
+
+// B = (rows x width)^T, for products that sum over the channels of a head.
+template <typename T>
+inline void pack_channels(const T* from, int64_t stride, T* to, int64_t rows, int64_t width) {
+  if constexpr (kInterleaved<T> == 2) {
+    // The width is even: pairs of channels are transposed as one float.
+    transpose(reinterpret_cast<const float*>(from), stride / 2, reinterpret_cast<float*>(to), rows,
+              rows, width / 2);
+  } else {
+    transpose(from, stride, to, rows, rows, width);
   }
 }
 

@@ -3,32 +3,36 @@
 #include <ATen/Parallel.h>
 
 #include <cmath>
-#include <utility>
 #include <vector>
 
 #include "kernels/cpu/exp.h"
 #include "kernels/cpu/pack.h"
+#include "kernels/cpu/workspace.h"
 
 namespace wavegpt::kernels {
 namespace {
 
-// Positions of a tile of the products of positions by positions.
+// Queries and keys of a tile.
 constexpr int64_t kTile = 64;
 
-// decay^(t + 1) and decay^-(t + 1) / sqrt(width) of each head and position: queries times the one
-// and keys times the other have products that fade with their distance, and queries times the state
-// before the first position fade with theirs.
+// decay^(t + 1) and decay^-(t + 1) / sqrt(width) of each head and position. With keys times the
+// one, what queries make of them and of the state before the first position wants one factor, the
+// other:
+//
+//     o[t] = decay^(t + 1) (q[t] state + the sum over s <= t of (q[t] . keys[s]) v[s])
 template <typename Sum>
 struct Powers {
   std::vector<Sum> of_queries, of_keys;
 
+  // A tile's vectors may reach beyond the last position.
   template <typename Task>
   explicit Powers(const Task& task)
-      : of_queries(task.heads * task.time), of_keys(task.heads * task.time) {
+      : of_queries(task.heads * task.time + kTile), of_keys(task.heads * task.time + kTile) {
     const double scale = 1 / std::sqrt(static_cast<double>(task.width));
     for (int64_t head = 0; head < task.heads; head++) {
+      double power = 1;
       for (int64_t t = 0; t < task.time; t++) {
-        const double power = std::pow(task.decays[head], static_cast<double>(t + 1));
+        power *= task.decays[head];
         of_queries[head * task.time + t] = static_cast<Sum>(power);
         of_keys[head * task.time + t] = static_cast<Sum>(scale / power);
       }
@@ -37,139 +41,192 @@ struct Powers {
 };
 
 // Calls body(column, count) for blocks of a row of a head.
-template <typename Sum, typename Body>
+template <typename T, typename Body>
 inline void for_blocks(int64_t width, const Body& body) {
-  for (int64_t c = 0; c < width; c += kBlock<Sum>) body(c, std::min(kBlock<Sum>, width - c));
+  if (width == kBlock<T>) return body(0, kBlock<T>);
+  for (int64_t c = 0; c < width; c += kBlock<T>) body(c, std::min(kBlock<T>, width - c));
 }
 
-// to (rows x width) = rows of `from`, each times its factor; null factors are 1.
-template <typename T, typename Sum>
-inline void load_rows(const T* from, int64_t stride, Sum* to, int64_t rows, int64_t width,
-                      const Sum* factors) {
-  for (int64_t t = 0; t < rows; t++) {
-    const Vector<T> factor(factors == nullptr ? Sum(1) : factors[t]);
-    for_blocks<Sum>(width, [&](int64_t c, int64_t count) {
-      const auto pair = load(from + t * stride + c, count);
-      store(to + t * width + c, Pair<Sum>{pair.first * factor, pair.second * factor}, count);
-    });
-  }
+template <typename T>
+inline Accumulate<T> mean_of_lanes(const Vector<T>& sums, int64_t width) {
+  using V = Vector<T>;
+  return at::vec::vec_reduce_all<Accumulate<T>>([](V& a, V& b) { return a + b; }, sums) /
+         static_cast<Accumulate<T>>(width);
 }
 
-// The same the other way.
-template <typename T, typename Sum>
-inline void store_rows(const Sum* from, T* to, int64_t stride, int64_t rows, int64_t width,
-                       const Sum* factors) {
-  for (int64_t t = 0; t < rows; t++) {
-    const Vector<T> factor(factors == nullptr ? Sum(1) : factors[t]);
-    for_blocks<Sum>(width, [&](int64_t c, int64_t count) {
-      const auto pair = load(from + t * width + c, count);
-      store(to + t * stride + c, Pair<T>{pair.first * factor, pair.second * factor}, count);
-    });
-  }
+// The mean of a row's values, of which value(column, count) gives a block.
+template <typename T, typename Value>
+inline Accumulate<T> mean_of_row(int64_t width, const Value& value) {
+  using V = Vector<T>;
+  V sum(0);
+  for_blocks<T>(width, [&](int64_t c, int64_t count) {
+    const Pair<T> block = value(c, count);
+    sum = sum + (first_lanes(block.first, count) +
+                 first_lanes(block.second, std::max<int64_t>(0, count - V::size())));
+  });
+  return mean_of_lanes<T>(sum, width);
 }
 
-template <typename Sum>
-struct Statistics {
-  Sum mean, rstd;
-
-  Statistics(const Sum* row, int64_t width, double eps) {
-    using V = at::vec::Vectorized<Sum>;
-    const auto add = [](V a, V b) { return a + b; };
-    mean = at::vec::reduce_all<Sum>(add, row, width) / static_cast<Sum>(width);
-    const V center(mean);
-    const Sum squares = at::vec::map_reduce_all<Sum>(
-        [center](V x) { return (x - center) * (x - center); }, add, row, width);
-    rstd = 1 / std::sqrt(squares / static_cast<Sum>(width) + static_cast<Sum>(eps));
-  }
-};
+// A row of weights (first to last, zeros elsewhere up to `end`): scores, each times its factor.
+template <typename T, typename Factor>
+inline void weigh(const Accumulate<T>* scores, T* weights, int64_t first, int64_t last, int64_t end,
+                  const Factor& factor) {
+  using V = Vector<T>;
+  const auto weight = [&](int64_t j) {
+    return lanes_between(V::loadu(scores + j) * factor(j), first - j, last - j);
+  };
+  for (int64_t j = 0; j < end; j += kBlock<T>)
+    store_operand(weights + j, Pair<T>{weight(j), weight(j + V::size())});
+}
 
 template <typename T>
 inline Vector<T> sigmoid(const Vector<T>& x) {
   return Vector<T>(1) / (Vector<T>(1) + exp<T>(Vector<T>(0) - x));
 }
 
+template <typename T>
+inline Vector<T> silu(const Vector<T>& x) {
+  return x / (Vector<T>(1) + exp<T>(Vector<T>(0) - x));
+}
+
 // One head of one row of the batch.
 template <typename T>
 struct Head {
-  int64_t channels, stride, qkvg, out, state;
+  int64_t stride, channels;
+  // Where its queries begin in qkvg, its results in out, and so on.
+  int64_t qkvg, out, state, rates, powers;
 
   template <typename Task>
   Head(const Task& task, int64_t index)
-      : channels(task.heads * task.width),
-        stride(4 * channels),
+      : stride(4 * task.heads * task.width),
+        channels(task.heads * task.width),
         qkvg(index / task.heads * task.time * stride + index % task.heads * task.width),
         out(index / task.heads * task.time * channels + index % task.heads * task.width),
-        state(index * task.width * task.width) {}
+        state(index * task.width * task.width),
+        rates(index * task.time),
+        powers(index % task.heads * task.time) {}
 };
 
 template <typename T>
 class ForwardPass {
   using Sum = Accumulate<T>;
+  using V = Vector<T>;
 
  public:
   ForwardPass(const RetentionForward<T>& task, const Powers<Sum>& powers)
       : task_(task), powers_(powers) {
-    const int64_t rows = task.time * task.width;
-    memory_.resize(5 * rows + kTile * task.time);
-    Sum* free = memory_.data();
-    for (Sum** part : {&q_, &k_, &keys_by_channel_, &v_, &o_})
-      *part = std::exchange(free, free + rows);
-    weights_ = free;
+    const int64_t operand = even<T>(task.time) * task.width;
+    const int64_t square = kTile * kTile;
+    for (int i = 0; i < 3; i++) workspace_.reserve<T>(operand);
+    workspace_.reserve<T>(even<T>(task.width) * task.width);
+    workspace_.reserve<T>(square);
+    workspace_.reserve<Sum>(square);
+    workspace_.reserve<Sum>(kTile * task.width);
+    workspace_.allocate();
+    keys_by_channel_ = workspace_.template take<T>(operand);
+    keys_by_position_ = workspace_.template take<T>(operand);
+    values_ = workspace_.template take<T>(operand);
+    state_ = workspace_.template take<T>(even<T>(task.width) * task.width);
+    weights_ = workspace_.template take<T>(square);
+    scores_ = workspace_.template take<Sum>(square);
+    sums_ = workspace_.template take<Sum>(kTile * task.width);
   }
 
   void run(int64_t index) {
     const auto [time, width] = std::pair(task_.time, task_.width);
     const Head<T> head(task_, index);
-    const T* from = task_.qkvg + head.qkvg;
-    const int64_t first = index % task_.heads * time;
-    load_rows(from, head.stride, q_, time, width, powers_.of_queries.data() + first);
-    load_rows(from + head.channels, head.stride, k_, time, width, powers_.of_keys.data() + first);
-    load_rows<T, Sum>(from + 2 * head.channels, head.stride, v_, time, width, nullptr);
-    transpose(k_, width, keys_by_channel_, time, time, width);
-    for (int64_t row = 0; row < time; row += kTile) {
-      const int64_t rows = std::min(kTile, time - row), keys = row + rows;
-      gemm(rows, keys, width, q_ + row * width, width, keys_by_channel_, time, weights_, keys,
+    const T* q = task_.qkvg + head.qkvg;
+    const T* k = q + head.channels;
+    const Sum* of_keys = powers_.of_keys.data() + head.powers;
+    pack_channels(k, head.stride, keys_by_channel_, time, width);
+    pack(k + head.channels, head.stride, values_, time, width);
+    pack(task_.state + head.state, width, state_, width, width);
+    for (int64_t tile = 0; tile < time; tile += kTile) {
+      const int64_t queries = std::min(kTile, time - tile);
+      gemm(queries, width, width, q + tile * head.stride, head.stride, state_, width, sums_, width,
            false);
-      for (int64_t i = 0; i < rows; i++) {
-        std::fill(weights_ + i * keys + row + i + 1, weights_ + (i + 1) * keys, Sum(0));
+      for (int64_t other = 0; other <= tile; other += kTile) {
+        const int64_t keys = std::min(kTile, time - other);
+        gemm(queries, keys, width, q + tile * head.stride, head.stride,
+             keys_by_channel_ + other * kInterleaved<T>, time, scores_, kTile, false);
+        for (int64_t i = 0; i < queries; i++) {
+          weigh(scores_ + i * kTile, weights_ + i * kTile, 0, other == tile ? i + 1 : keys,
+                even<T>(keys), [&](int64_t j) { return V::loadu(of_keys + other + j); });
+        }
+        gemm(queries, width, even<T>(keys), weights_, kTile, values_ + other * width, width, sums_,
+             width, true);
       }
-      gemm(rows, width, keys, weights_, keys, v_, width, o_ + row * width, width, false);
+      finish(head, tile, queries);
     }
-    const Sum* state = task_.state + head.state;
-    gemm(time, width, width, q_, width, state, width, o_, width, true);
-    finish(head, from + 3 * head.channels);
-    Sum* next = task_.next + head.state;
-    gemm(width, width, time, keys_by_channel_, time, v_, width, next, width, false);
-    const auto whole = powers_.of_queries[first + time - 1];
-    for (int64_t i = 0; i < width * width; i++) next[i] = (next[i] + state[i]) * whole;
+    next_state(head, k, of_keys);
   }
 
  private:
-  void finish(const Head<T>& head, const T* gates) {
-    using V = Vector<T>;
-    for (int64_t t = 0; t < task_.time; t++) {
-      const Sum* o = o_ + t * task_.width;
-      const Statistics<Sum> statistics(o, task_.width, task_.eps);
-      const V mean(statistics.mean), rstd(statistics.rstd);
-      for_blocks<Sum>(task_.width, [&](int64_t c, int64_t count) {
-        const auto x = load(o + c, count);
-        const auto gate = load(gates + t * head.stride + c, count);
-        const auto gated = [&](const V& o, const V& g) {
-          return (o - mean) * rstd * g * sigmoid<T>(g);
-        };
-        store(task_.out + head.out + t * head.channels + c,
-              Pair<T>{gated(x.first, gate.first), gated(x.second, gate.second)}, count);
+  // The norms of a tile's o, gated.
+  void finish(const Head<T>& head, int64_t first, int64_t queries) {
+    const int64_t width = task_.width;
+    const T* gates = task_.qkvg + head.qkvg + 3 * head.channels + first * head.stride;
+    Sum means[kTile], rates[kTile];
+    for (int64_t t = 0; t < queries; t++) {
+      const Sum* sums = sums_ + t * width;
+      means[t] = mean_of_row<T>(width, [&](int64_t c, int64_t count) {
+        const auto o = load(sums + c, count);
+        return Pair<T>{o.first, o.second};
+      });
+      const V mean(means[t]);
+      // For now the variance.
+      rates[t] = mean_of_row<T>(width, [&](int64_t c, int64_t count) {
+        const auto o = load(sums + c, count);
+        const V first = o.first - mean, second = o.second - mean;
+        return Pair<T>{first * first, second * second};
       });
     }
-    if (task_.o != nullptr) {
-      store_rows<Sum, Sum>(o_, task_.o + head.out, head.channels, task_.time, task_.width, nullptr);
+    at::vec::map2(
+        [eps = task_.eps](V variance, V power) {
+          return power / (variance * power * power + V(static_cast<Sum>(eps))).sqrt();
+        },
+        rates, rates, powers_.of_queries.data() + head.powers + first, queries);
+    if (task_.rates != nullptr) std::copy(rates, rates + queries, task_.rates + head.rates + first);
+    for (int64_t t = 0; t < queries; t++) {
+      const int64_t out = head.out + (first + t) * head.channels;
+      const V mean(means[t]), rate(rates[t]);
+      for_blocks<T>(width, [&](int64_t c, int64_t count) {
+        const auto o = load(sums_ + t * width + c, count);
+        const auto gate = load(gates + t * head.stride + c, count);
+        const V n1 = (o.first - mean) * rate, n2 = (o.second - mean) * rate;
+        store(task_.out + out + c, Pair<T>{n1 * silu<T>(gate.first), n2 * silu<T>(gate.second)},
+              count);
+        if (task_.normed != nullptr) store(task_.normed + out + c, Pair<T>{n1, n2}, count);
+      });
     }
+  }
+
+  void next_state(const Head<T>& head, const T* k, const Sum* of_keys) {
+    const auto [time, width] = std::pair(task_.time, task_.width);
+    const int64_t ld = even<T>(time);
+    transpose(k, head.stride, keys_by_position_, ld, time, width);
+    for (int64_t c = 0; c < width; c++) {
+      T* row = keys_by_position_ + c * ld;
+      for_blocks<T>(time, [&](int64_t t, int64_t count) {
+        const auto keys = load(row + t, count);
+        const auto powers = load(of_keys + t, count);
+        store(row + t, Pair<T>{keys.first * powers.first, keys.second * powers.second}, count);
+      });
+      if (time < ld) row[time] = T(0);
+    }
+    Sum* next = task_.next + head.state;
+    gemm(width, width, ld, keys_by_position_, ld, values_, width, next, width, false);
+    const Sum* state = task_.state + head.state;
+    const V whole(powers_.of_queries[head.powers + time - 1]);
+    at::vec::map2([whole](V added, V before) { return (added + before) * whole; }, next, next,
+                  state, width * width);
   }
 
   const RetentionForward<T>& task_;
   const Powers<Sum>& powers_;
-  std::vector<Sum> memory_;
-  Sum *q_, *k_, *keys_by_channel_, *v_, *o_, *weights_;
+  Workspace workspace_;
+  T *keys_by_channel_, *keys_by_position_, *values_, *state_, *weights_;
+  Sum *scores_, *sums_;
 };
 
 template <typename T>
@@ -180,106 +237,139 @@ class BackwardPass {
  public:
   BackwardPass(const RetentionBackward<T>& task, const Powers<Sum>& powers)
       : task_(task), powers_(powers) {
-    const int64_t rows = task.time * task.width;
-    memory_.resize(8 * rows + kTile * task.time + task.width * task.width);
-    Sum* free = memory_.data();
-    for (Sum** part : {&q_, &k_, &v_, &d_o_, &queries_by_channel_, &values_by_channel_,
-                       &d_o_by_channel_, &result_}) {
-      *part = std::exchange(free, free + rows);
+    const int64_t operand = even<T>(task.time) * task.width;
+    const int64_t state = even<T>(task.width) * task.width;
+    const int64_t square = kTile * kTile;
+    for (int i = 0; i < 6; i++) workspace_.reserve<T>(operand);
+    for (int i = 0; i < 2; i++) workspace_.reserve<T>(state);
+    for (int i = 0; i < 2; i++) workspace_.reserve<T>(square);
+    workspace_.reserve<Sum>(square);
+    for (int i = 0; i < 2; i++) workspace_.reserve<Sum>(operand);
+    workspace_.reserve<Sum>(kTile * task.width);
+    workspace_.reserve<Sum>(task.width + kBlock<T>);
+    workspace_.allocate();
+    for (T** part :
+         {&d_o_, &d_o_pairs_, &queries_, &keys_, &queries_by_channel_, &values_by_channel_}) {
+      *part = workspace_.template take<T>(operand);
     }
-    weights_ = std::exchange(free, free + kTile * task.time);
-    state_by_channel_ = free;
+    for (T** part : {&state_, &state_by_channel_}) *part = workspace_.template take<T>(state);
+    for (T** part : {&weights_, &by_key_}) *part = workspace_.template take<T>(square);
+    scores_ = workspace_.template take<Sum>(square);
+    for (Sum** part : {&d_keys_, &d_values_}) *part = workspace_.template take<Sum>(operand);
+    d_queries_ = workspace_.template take<Sum>(kTile * task.width);
+    d_normed_ = workspace_.template take<Sum>(task.width + kBlock<T>);
   }
 
   void run(int64_t index) {
     const auto [time, width] = std::pair(task_.time, task_.width);
     const Head<T> head(task_, index);
-    const T* from = task_.qkvg + head.qkvg;
-    T* to = task_.d_qkvg + head.qkvg;
-    const Sum* of_queries = powers_.of_queries.data() + index % task_.heads * time;
-    const Sum* of_keys = powers_.of_keys.data() + index % task_.heads * time;
-    load_rows(from, head.stride, q_, time, width, of_queries);
-    load_rows(from + head.channels, head.stride, k_, time, width, of_keys);
-    load_rows<T, Sum>(from + 2 * head.channels, head.stride, v_, time, width, nullptr);
-    gate(head, from + 3 * head.channels, to + 3 * head.channels);
-    transpose(q_, width, queries_by_channel_, time, time, width);
-    transpose(v_, width, values_by_channel_, time, time, width);
-    transpose(d_o_, width, d_o_by_channel_, time, time, width);
-    transpose(task_.state + head.state, width, state_by_channel_, width, width, width);
-    for (int64_t row = 0; row < time; row += kTile) {
-      const int64_t rows = std::min(kTile, time - row), keys = row + rows;
-      Sum* result = result_ + row * width;
-      gemm(rows, keys, width, d_o_ + row * width, width, values_by_channel_, time, weights_, keys,
-           false);
-      for (int64_t i = 0; i < rows; i++) {
-        std::fill(weights_ + i * keys + row + i + 1, weights_ + (i + 1) * keys, Sum(0));
+    const int64_t stride = head.stride;
+    const T* q = task_.qkvg + head.qkvg;
+    const T* k = q + head.channels;
+    T* d_q = task_.d_qkvg + head.qkvg;
+    const Sum* of_keys = powers_.of_keys.data() + head.powers;
+    derive_gates(head);
+    pack(d_o_, width, d_o_pairs_, time, width);
+    pack(q, stride, queries_, time, width);
+    pack(k, stride, keys_, time, width);
+    pack_channels(q, stride, queries_by_channel_, time, width);
+    pack_channels(k + head.channels, stride, values_by_channel_, time, width);
+    convert(task_.state + head.state, state_, width * width);
+    pack_channels(state_, width, state_by_channel_, width, width);
+    for (int64_t tile = 0; tile < time; tile += kTile) {
+      const int64_t queries = std::min(kTile, time - tile);
+      gemm(queries, width, width, d_o_ + tile * width, width, state_by_channel_, width, d_queries_,
+           width, false);
+      for (int64_t other = 0; other <= tile; other += kTile) {
+        const bool causal = other == tile, adds = other < tile;
+        const int64_t keys = std::min(kTile, time - other);
+        // The gradients of the weights, by query and by key.
+        gemm(queries, keys, width, d_o_ + tile * width, width,
+             values_by_channel_ + other * kInterleaved<T>, time, scores_, kTile, false);
+        for (int64_t i = 0; i < queries; i++) {
+          weigh(scores_ + i * kTile, weights_ + i * kTile, 0, causal ? i + 1 : keys, even<T>(keys),
+                [&](int64_t j) { return V::loadu(of_keys + other + j); });
+        }
+        if (queries < even<T>(queries)) std::fill_n(weights_ + queries * kTile, kTile, T(0));
+        gemm(queries, width, even<T>(keys), weights_, kTile, keys_ + other * width, width,
+             d_queries_, width, true);
+        transpose(weights_, kTile, by_key_, kTile, even<T>(queries), keys);
+        gemm(keys, width, even<T>(queries), by_key_, kTile, queries_ + tile * width, width,
+             d_keys_ + other * width, width, adds);
+        // The weights, by key.
+        gemm(keys, queries, width, k + other * stride, stride,
+             queries_by_channel_ + tile * kInterleaved<T>, time, scores_, kTile, false);
+        for (int64_t j = 0; j < keys; j++) {
+          const V factor(of_keys[other + j]);
+          weigh(scores_ + j * kTile, by_key_ + j * kTile, causal ? j : 0, queries, even<T>(queries),
+                [&](int64_t) { return factor; });
+        }
+        gemm(keys, width, even<T>(queries), by_key_, kTile, d_o_pairs_ + tile * width, width,
+             d_values_ + other * width, width, adds);
       }
-      gemm(rows, width, keys, weights_, keys, k_, width, result, width, false);
-      gemm(rows, width, width, d_o_ + row * width, width, state_by_channel_, width, result, width,
-           true);
+      write(d_queries_, d_q + tile * stride, stride, queries);
     }
-    store_rows(result_, to, head.stride, time, width, of_queries);
-    later(v_, d_o_by_channel_, q_);
-    store_rows(result_, to + head.channels, head.stride, time, width, of_keys);
-    later(k_, queries_by_channel_, d_o_);
-    store_rows<T, Sum>(result_, to + 2 * head.channels, head.stride, time, width, nullptr);
+    write(d_keys_, d_q + head.channels, stride, time);
+    write(d_values_, d_q + 2 * head.channels, stride, time);
   }
 
  private:
-  // The gradients of o and of the gates.
-  void gate(const Head<T>& head, const T* gates, T* d_gates) {
+  // The gradients of the gates, and of o times its power.
+  void derive_gates(const Head<T>& head) {
     const int64_t width = task_.width;
-    const auto add = [](V a, V b) { return a + b; };
-    Sum* normed = result_;
+    const T* gates = task_.qkvg + head.qkvg + 3 * head.channels;
+    T* d_gates = task_.d_qkvg + head.qkvg + 3 * head.channels;
     for (int64_t t = 0; t < task_.time; t++) {
       const int64_t at = head.out + t * head.channels;
-      const Statistics<Sum> statistics(task_.o + at, width, task_.eps);
-      const V mean(statistics.mean), rstd(statistics.rstd);
-      Sum* d_o = d_o_ + t * width;
-      for_blocks<Sum>(width, [&](int64_t c, int64_t count) {
-        const auto x = load(task_.o + at + c, count);
+      V sum(0), sum_normed(0);
+      for_blocks<T>(width, [&](int64_t c, int64_t count) {
+        const auto n = load(task_.normed + at + c, count);
         const auto g = load(gates + t * head.stride + c, count);
         const auto d = load(task_.d_out + at + c, count);
-        const auto derive = [&](const V& o, const V& gate, const V& d_out, V& n, V& d_n) {
+        const auto derive = [&](const V& normed, const V& gate, const V& d_out, int64_t lanes,
+                                V& d_gate) {
           const V open = sigmoid<T>(gate);
-          n = (o - mean) * rstd;
-          d_n = d_out * gate * open;
-          return d_out * n * open * (V(1) + gate * (V(1) - open));
+          d_gate = d_out * normed * open * (V(1) + gate * (V(1) - open));
+          const V d_normed = first_lanes(d_out * gate * open, lanes);
+          sum = sum + d_normed;
+          sum_normed = sum_normed + first_lanes(d_normed * normed, lanes);
+          return d_normed;
         };
-        Pair<Sum> n{V(0), V(0)}, d_n{V(0), V(0)};
-        const V first = derive(x.first, g.first, d.first, n.first, d_n.first);
-        const V second = derive(x.second, g.second, d.second, n.second, d_n.second);
-        store(d_gates + t * head.stride + c, Pair<T>{first, second}, count);
-        store(normed + c, n, count);
-        store(d_o + c, d_n, count);
+        Pair<T> d_gate{V(0), V(0)};
+        const V first = derive(n.first, g.first, d.first, count, d_gate.first);
+        const V second = derive(n.second, g.second, d.second,
+                                std::max<int64_t>(0, count - V::size()), d_gate.second);
+        store(d_gates + t * head.stride + c, d_gate, count);
+        store(d_normed_ + c, Pair<Sum>{first, second});
       });
-      const V mean_d(at::vec::reduce_all<Sum>(add, d_o, width) / static_cast<Sum>(width));
-      const V mean_dn(
-          at::vec::map2_reduce_all<Sum>([](V a, V b) { return a * b; }, add, d_o, normed, width) /
-          static_cast<Sum>(width));
-      at::vec::map2([&](V d, V n) { return (d - mean_d - n * mean_dn) * rstd; }, d_o, d_o, normed,
-                    width);
+      const V mean(mean_of_lanes<T>(sum, width)), mean_normed(mean_of_lanes<T>(sum_normed, width));
+      const V rate(task_.rates[head.rates + t]);
+      for_blocks<T>(width, [&](int64_t c, int64_t count) {
+        const auto n = load(task_.normed + at + c, count);
+        const auto d = load(d_normed_ + c);
+        store_operand(d_o_ + t * width + c,
+                      Pair<T>{(d.first - mean - n.first * mean_normed) * rate,
+                              (d.second - mean - n.second * mean_normed) * rate},
+                      count);
+      });
     }
   }
 
-  // result[j] = the sum over i >= j of (left[j] right[:, i]) other[i].
-  void later(const Sum* left, const Sum* right, const Sum* other) {
-    const auto [time, width] = std::pair(task_.time, task_.width);
-    for (int64_t row = 0; row < time; row += kTile) {
-      const int64_t rows = std::min(kTile, time - row), queries = time - row;
-      gemm(rows, queries, width, left + row * width, width, right + row, time, weights_, queries,
-           false);
-      for (int64_t i = 1; i < rows; i++) std::fill_n(weights_ + i * queries, i, Sum(0));
-      gemm(rows, width, queries, weights_, queries, other + row * width, width,
-           result_ + row * width, width, false);
+  void write(const Sum* from, T* to, int64_t stride, int64_t rows) const {
+    for (int64_t t = 0; t < rows; t++) {
+      for_blocks<T>(task_.width, [&](int64_t c, int64_t count) {
+        const auto sums = load(from + t * task_.width + c, count);
+        store(to + t * stride + c, Pair<T>{sums.first, sums.second}, count);
+      });
     }
   }
 
   const RetentionBackward<T>& task_;
   const Powers<Sum>& powers_;
-  std::vector<Sum> memory_;
-  Sum *q_, *k_, *v_, *d_o_, *queries_by_channel_, *values_by_channel_, *d_o_by_channel_, *result_;
-  Sum *weights_, *state_by_channel_;
+  Workspace workspace_;
+  T *d_o_, *d_o_pairs_, *queries_, *keys_, *queries_by_channel_, *values_by_channel_;
+  T *state_, *state_by_channel_, *weights_, *by_key_;
+  Sum *scores_, *d_keys_, *d_values_, *d_queries_, *d_normed_;
 };
 
 template <typename Pass, typename Task>

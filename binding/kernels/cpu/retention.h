@@ -7,12 +7,13 @@
 
 namespace wavegpt::kernels {
 
-// Retention (Sun et al., 2023), in the numbers that products are summed in. With queries q, keys k
-// and values v of a head, of `width` channels,
+// Retention (Sun et al., 2023). With queries q, keys k and values v of a head, of `width` channels,
 //
 //     state[t] = decay state[t - 1] + k[t]^T v[t] / sqrt(width),   o[t] = q[t] state[t],
 //
-// and o's norm over the head's channels, times the SiLU of the gates, is the result.
+// and o's norm over the head's channels, times the SiLU of the gates, is the result. Products take
+// T: bfloat16 is rounded to before them, the state too. All else is Sum, and so is what is kept of
+// the state.
 template <typename T>
 struct RetentionForward {
   using Sum = Accumulate<T>;
@@ -24,7 +25,10 @@ struct RetentionForward {
   double eps;            // of the norm
   T* out;                // batch x time x heads x width
   Sum* next;             // as state: the one after the last position
-  Sum* o;                // as out, or null where nobody asks for it
+  // What backward wants, or null where nobody asks for it: the norm of o, as out, and how much
+  // faster it grows than o / decay^(t + 1), batch x heads x time.
+  T* normed;
+  Sum* rates;
 };
 
 template <typename T>
@@ -35,8 +39,8 @@ struct RetentionBackward {
   const T* qkvg;
   const Sum* state;
   const double* decays;
-  double eps;
-  const Sum* o;
+  const T* normed;
+  const Sum* rates;
   const T* d_out;  // as out
   T* d_qkvg;       // as qkvg
 };

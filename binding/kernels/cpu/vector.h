@@ -38,6 +38,35 @@ inline Pair<T> load(const T* from, int64_t count = kBlock<T>) {
   }
 }
 
+// The first `count` lanes of x; zeros after them.
+template <typename V>
+inline V first_lanes(const V& x, int64_t count) {
+#if defined(CPU_CAPABILITY_AVX512)
+  // at::vec chooses among as many blends as there are counts, by a jump.
+  if constexpr (std::is_same_v<V, at::vec::Vectorized<float>>) {
+    return _mm512_maskz_mov_ps(
+        static_cast<__mmask16>(0xFFFFu >> (16 - std::min<int64_t>(count, 16))), x);
+  }
+#endif
+  return count >= V::size() ? x : V::set(V(0), x, count);
+}
+
+// The lanes of x from the first to before the last, which may lie outside of it; zeros elsewhere.
+template <typename V>
+inline V lanes_between(const V& x, int64_t first, int64_t last) {
+  const auto begin = std::max<int64_t>(first, 0), end = std::max<int64_t>(last, 0);
+#if defined(CPU_CAPABILITY_AVX512)
+  if constexpr (std::is_same_v<V, at::vec::Vectorized<float>>) {
+    const uint32_t before_last = 0xFFFFu >> (16 - std::min<int64_t>(end, 16));
+    const uint32_t before_first = 0xFFFFu >> (16 - std::min<int64_t>(begin, 16));
+    return _mm512_maskz_mov_ps(static_cast<__mmask16>(before_last & ~before_first), x);
+  }
+#endif
+  const V kept = first_lanes(x, end);
+  if (begin == 0) return kept;
+  return begin >= V::size() ? V(0) : V::set(kept, V(0), begin);
+}
+
 // bfloat16 is rounded to nearest even.
 template <typename T>
 inline void store(T* to, const Pair<T>& values, int64_t count = kBlock<T>) {
