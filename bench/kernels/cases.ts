@@ -37,6 +37,8 @@ export type Operator = (...values: unknown[]) => unknown;
 
 const [B, T, C, HEADS, LAYERS, P, EPS] = [32, 64, 128, 4, 4, 0.2, 1e-5];
 const FACTOR = 4;
+const DILATION = 8;
+const DECAY = 0.99;
 
 const activation = { shape: [B, T, C], gradient: true };
 const vector = (size: number) => ({ shape: [size], gradient: true });
@@ -174,6 +176,53 @@ export const CASES: readonly KernelCase[] = [
         eps: EPS,
       });
       return [relu(linear(normed, weight!, bias!))];
+    },
+  },
+  {
+    name: "gated_conv",
+    operator: "wavegpt::gated_conv",
+    tensors: {
+      x: { ...activation, product: true },
+      past: { shape: [B, DILATION, C] },
+      w1: matrix(2 * C, 2 * C),
+      b1: vector(2 * C),
+      w2: matrix(C, C),
+      b2: vector(C),
+    },
+    settings: { dilation: DILATION },
+    fused: (operator, { x, past, w1, b1, w2, b2 }) => one(operator(x, past, w1, b1, w2, b2)),
+    composed: ({ x, past, w1, b1, w2, b2 }) => {
+      const before = torch.cat([past!.to(x!.dtype), x!.narrow(1, 0, T - DILATION)], 1);
+      const z = linear(torch.cat([before, x!], -1), w1!, b1!);
+      const [filter, gate] = z.chunk(2, -1) as [Tensor, Tensor];
+      return [linear(filter.tanh().mul(gate.sigmoid()), w2!, b2!)];
+    },
+  },
+  {
+    name: "retention",
+    operator: "wavegpt::retention",
+    tensors: {
+      qkvg: { shape: [B, T, 4 * C], gradient: true, product: true },
+      state: { shape: [B, HEADS, C / HEADS, C / HEADS] },
+    },
+    settings: { heads: HEADS, decay: DECAY, eps: EPS },
+    fused: (operator, { qkvg, state }) => {
+      const decays = new Array<number>(HEADS).fill(DECAY);
+      return [(operator(qkvg, state, decays, EPS) as Tensor[])[0]!];
+    },
+    composed: ({ qkvg, state }) => {
+      const width = C / HEADS;
+      const [q, k, v, gate] = qkvg!
+        .view(B, T, 4, HEADS, width)
+        .permute(2, 0, 3, 1, 4)
+        .unbind(0) as [Tensor, Tensor, Tensor, Tensor];
+      const passed = torch.arange(1, T + 1, { dtype: "float32" }).unsqueeze(-1);
+      const queries = q.mul(torch.pow(DECAY, passed));
+      const keys = k.mul(torch.pow(DECAY, passed.neg()).div(Math.sqrt(width)));
+      const weights = queries.matmul(keys.transpose(-2, -1)).tril();
+      const o = weights.matmul(v).add(queries.matmul(state!));
+      const out = layerNorm(o, [width], { eps: EPS }).mul(nn.functional.silu(gate));
+      return [out.transpose(1, 2).reshape([B, T, C])];
     },
   },
   {

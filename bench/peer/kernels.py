@@ -54,6 +54,23 @@ def wave_layer(settings, x, norm_weight, norm_bias, weight, bias):
     return [F.linear(normed, weight, bias).relu()]
 
 
+def gated_conv(settings, x, past, w1, b1, w2, b2):
+    before = torch.cat([past.to(x.dtype), x[:, : -settings["dilation"]]], 1)
+    filters, gates = F.linear(torch.cat([before, x], -1), w1, b1).chunk(2, -1)
+    return [F.linear(filters.tanh() * gates.sigmoid(), w2, b2)]
+
+
+def retention(settings, qkvg, state):
+    (b, t, c4), heads, decay = qkvg.shape, settings["heads"], settings["decay"]
+    width = c4 // 4 // heads
+    q, k, v, gate = qkvg.view(b, t, 4, heads, width).permute(2, 0, 3, 1, 4).unbind(0)
+    passed = torch.arange(1, t + 1, dtype=torch.float32).unsqueeze(-1)
+    queries, keys = q * decay**passed, k * (decay**-passed / width**0.5)
+    o = (queries @ keys.mT).tril() @ v + queries @ state
+    out = F.layer_norm(o, (width,), eps=settings["eps"]) * F.silu(gate)
+    return [out.transpose(1, 2).reshape(b, t, c4 // 4)]
+
+
 def mix(settings, g, h, beta):
     return [g * (1 - beta) + h * beta]
 
@@ -89,6 +106,8 @@ WORK = {
         linear_cross_entropy,
         token_position_embedding,
         wave_layer,
+        gated_conv,
+        retention,
         mix,
     )
 }

@@ -24,6 +24,7 @@ const addDropoutLayerNormOperator = nativeOperator("wavegpt::add_dropout_layer_n
 const linearCrossEntropyOperator = nativeOperator("wavegpt::linear_cross_entropy");
 const embeddingOperator = nativeOperator("wavegpt::token_position_embedding");
 const waveLayerOperator = nativeOperator("wavegpt::wave_layer");
+const gatedConvOperator = nativeOperator("wavegpt::gated_conv");
 const gatedTanhOperator = nativeOperator("wavegpt::gated_tanh");
 const retentionOperator = nativeOperator("wavegpt::retention");
 const mixOperator = nativeOperator("wavegpt::mix");
@@ -199,6 +200,34 @@ export function waveLayer(
 }
 
 /**
+ * A causal convolution of two taps, tanh of the first half of its channels times the sigmoid of the second, which gates
+ * it, and a projection (van den Oord et al., 2016, section 2.3), as {@link linear}, {@link gatedTanh}, {@link linear} of
+ * `[x[t - dilation], x[t]]`.
+ *
+ * @param x - (B, T, C)
+ * @param past - the `dilation` inputs before x, (B, dilation, C)
+ * @param conv - of 2 C to 2 H channels @param out - of H channels
+ * @returns (B, T, out)
+ */
+export function gatedConv(
+  x: Tensor,
+  past: Tensor,
+  conv: LinearParameters,
+  out: LinearParameters,
+): Tensor {
+  return one(
+    gatedConvOperator(
+      x.handle,
+      past.handle,
+      conv.weight.handle,
+      handleOf(conv.bias),
+      out.weight.handle,
+      handleOf(out.bias),
+    ),
+  );
+}
+
+/**
  * tanh of the first half of the channels, times the sigmoid of the second, which gates it (van den Oord et al., 2016).
  *
  * @param x - (..., 2 C) @returns (..., C)
@@ -210,7 +239,7 @@ export function gatedTanh(x: Tensor): Tensor {
 /**
  * Retention (Sun et al., 2023), normed a head and gated: with queries q, keys k and values v of a head's d channels,
  * `state[t] = decay * state[t - 1] + k[t]^T v[t] / sqrt(d)` and `o[t] = q[t] state[t]`, and the result is o's layer
- * norm over the head's channels times the SiLU of the gates. Computed in the state's type, also under autocast.
+ * norm over the head's channels times the SiLU of the gates. Products are of the type of `qkvg`, the state stays in its.
  *
  * @param qkvg - queries, keys, values and gates beside each other, (B, T, 4 C)
  * @param state - that before the first position, (B, heads, d, d)

@@ -39,21 +39,26 @@ export class GatedConvLayer extends nn.Module {
   forward(normed: Tensor, past: Tensor): { y: Tensor; past: Tensor } {
     const { dilation } = this;
     const length = normed.shape[1]!;
-    const before =
-      dilation < length
-        ? torch.cat([past, normed.narrow(1, 0, length - dilation)], 1)
-        : past.narrow(1, 0, length);
     const next =
       dilation < length
         ? normed.narrow(1, length - dilation, dilation)
         : torch.cat([past.narrow(1, length, dilation - length), normed], 1);
-    const taps = torch.cat([before, normed], -1);
     const y =
       this.#kernels === "fused"
-        ? nn.fused.linear(nn.fused.gatedTanh(nn.fused.linear(taps, this.conv)), this.out)
-        : this.out.forward(gatedTanh(this.conv.forward(taps)));
+        ? nn.fused.gatedConv(normed, past, this.conv, this.out)
+        : this.out.forward(gatedTanh(this.conv.forward(tapsOf(normed, past))));
     return { y, past: next.detach().to(past.dtype) };
   }
+}
+
+/** `[x[t - dilation], x[t]]`: (B, T, 2 C). */
+function tapsOf(x: Tensor, past: Tensor): Tensor {
+  const [dilation, length] = [past.shape[1]!, x.shape[1]!];
+  const before =
+    dilation < length
+      ? torch.cat([past, x.narrow(1, 0, length - dilation)], 1)
+      : past.narrow(1, 0, length);
+  return torch.cat([before, x], -1);
 }
 
 function gatedTanh(x: Tensor): Tensor {

@@ -19,6 +19,11 @@ const PROBLEMS = {
     },
     output: [7, 35, 150],
   },
+  gated_conv: {
+    shapes: [[3, 70, 30], [3, 5, 30], [80, 60], [80], [30, 40], [30]],
+    call: (operator, x, past, ...parameters) => operator(x, past.detach(), ...parameters),
+    output: [3, 70, 30],
+  },
   gated_tanh: { shapes: [[7, 35, 150]], output: [7, 35, 75], rounded: true },
   retention: {
     rounded: true,
@@ -65,8 +70,13 @@ const derive = (dtype, autocast = false) => {
   const y = autocast
     ? torch.autocast({ deviceType: "cpu", dtype: "bfloat16" }, compute)
     : compute();
-  const gradients = torch.autograd.grad([y], leaves, { gradOutputs: [weights.to(y.dtype)] });
-  return [y.detach(), ...gradients].map((tensor) => tensor.to("float64"));
+  const gradients = torch.autograd.grad([y], leaves, {
+    gradOutputs: [weights.to(y.dtype)],
+    allowUnused: true,
+  });
+  return [y.detach(), ...gradients]
+    .filter((tensor) => tensor !== null)
+    .map((tensor) => tensor.to("float64"));
 };
 const exact = derive("float64");
 const furthest = (values) =>
