@@ -89,12 +89,25 @@ inline Vector<T> silu(const Vector<T>& x) {
   return x / (Vector<T>(1) + exp<T>(Vector<T>(0) - x));
 }
 
+// Brings elements into the cache.
+template <typename T>
+inline void prefetch(const T* from, int64_t count) {
+#if defined(__GNUC__)
+  constexpr int64_t line = 64 / sizeof(T);
+  for (int64_t i = 0; i < count; i += line) __builtin_prefetch(from + i, 0, 2);
+#endif
+}
+
 // One head of one row of the batch.
 template <typename T>
 struct Head {
   int64_t stride, channels;
   // Where its queries begin in qkvg, its results in out, and so on.
   int64_t qkvg, out, state, rates, powers;
+  // Where the next row's share of what is read begins, which is in no order that the CPU would
+  // foresee: this head's positions bring it, each some. Not of the last row.
+  bool has_next;
+  int64_t next;
 
   template <typename Task>
   Head(const Task& task, int64_t index)
@@ -104,7 +117,9 @@ struct Head {
         out(index / task.heads * task.time * channels + index % task.heads * task.width),
         state(index * task.width * task.width),
         rates(index * task.time),
-        powers(index % task.heads * task.time) {}
+        powers(index % task.heads * task.time),
+        has_next(index / task.heads + 1 < task.batch),
+        next((index + task.heads) * task.time) {}
 };
 
 template <typename T>
@@ -188,6 +203,7 @@ class ForwardPass {
         rates, rates, powers_.of_queries.data() + head.powers + first, queries);
     if (task_.rates != nullptr) std::copy(rates, rates + queries, task_.rates + head.rates + first);
     for (int64_t t = 0; t < queries; t++) {
+      if (head.has_next) prefetch(task_.qkvg + (head.next + first + t) * 4 * width, 4 * width);
       const int64_t out = head.out + (first + t) * head.channels;
       const V mean(means[t]), rate(rates[t]);
       for_blocks<T>(width, [&](int64_t c, int64_t count) {
@@ -321,6 +337,11 @@ class BackwardPass {
     T* d_gates = task_.d_qkvg + head.qkvg + 3 * head.channels;
     for (int64_t t = 0; t < task_.time; t++) {
       const int64_t at = head.out + t * head.channels;
+      if (head.has_next) {
+        prefetch(task_.qkvg + (head.next + t) * 4 * width, 4 * width);
+        prefetch(task_.normed + (head.next + t) * width, width);
+        prefetch(task_.d_out + (head.next + t) * width, width);
+      }
       V sum(0), sum_normed(0);
       for_blocks<T>(width, [&](int64_t c, int64_t count) {
         const auto n = load(task_.normed + at + c, count);
