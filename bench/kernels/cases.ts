@@ -226,6 +226,20 @@ export const CASES: readonly KernelCase[] = [
     },
   },
   {
+    name: "token_shift",
+    operator: "wavegpt::token_shift",
+    tensors: {
+      x: { ...activation, product: true },
+      past: { shape: [B, 1, C] },
+      share: vector(C),
+    },
+    fused: (operator, { x, past, share }) => one(operator(x, past, share)),
+    composed: ({ x, past, share }) => {
+      const before = torch.cat([past!.to(x!.dtype), x!.narrow(1, 0, T - 1)], 1);
+      return [torch.lerp(x!, before, share!.to(x!.dtype))];
+    },
+  },
+  {
     name: "mix",
     operator: "wavegpt::mix",
     tensors: {

@@ -71,6 +71,11 @@ def retention(settings, qkvg, state):
     return [out.transpose(1, 2).reshape(b, t, c4 // 4)]
 
 
+def token_shift(settings, x, past, share):
+    before = torch.cat([past.to(x.dtype), x[:, :-1]], 1)
+    return [torch.lerp(x, before, share.to(x.dtype))]
+
+
 def mix(settings, g, h, beta):
     return [g * (1 - beta) + h * beta]
 
@@ -108,6 +113,7 @@ WORK = {
         wave_layer,
         gated_conv,
         retention,
+        token_shift,
         mix,
     )
 }

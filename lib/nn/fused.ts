@@ -27,6 +27,7 @@ const waveLayerOperator = nativeOperator("wavegpt::wave_layer");
 const gatedConvOperator = nativeOperator("wavegpt::gated_conv");
 const gatedTanhOperator = nativeOperator("wavegpt::gated_tanh");
 const retentionOperator = nativeOperator("wavegpt::retention");
+const tokenShiftOperator = nativeOperator("wavegpt::token_shift");
 const mixOperator = nativeOperator("wavegpt::mix");
 
 const one = (handle: unknown) => new Tensor(handle as Handle);
@@ -255,6 +256,17 @@ export function retention(
 ): { out: Tensor; state: Tensor } {
   const [out, next] = retentionOperator(qkvg.handle, state.handle, decays, eps) as [Handle, Handle];
   return { out: new Tensor(out), state: new Tensor(next) };
+}
+
+/**
+ * `x[t] + share * (x[t - 1] - x[t])`: each position with a share of the one before it, as RWKV's token shift (Peng et
+ * al., 2023, section 3.1).
+ *
+ * @param x - (B, T, C) @param past - what is before the first position, (B, 1, C) @param share - (C)
+ * @returns (B, T, C)
+ */
+export function tokenShift(x: Tensor, past: Tensor, share: Tensor): Tensor {
+  return one(tokenShiftOperator(x.handle, past.handle, share.handle));
 }
 
 /**

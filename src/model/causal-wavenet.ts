@@ -27,8 +27,8 @@ export class GatedConvLayer extends nn.Module {
   }
 
   /** The shape of what is kept of `rows` texts. */
-  historyShape(rows: number): number[] {
-    return [rows, this.dilation, this.out.outFeatures];
+  historyShapes(rows: number): number[][] {
+    return [[rows, this.dilation, this.out.outFeatures]];
   }
 
   /**
@@ -36,8 +36,9 @@ export class GatedConvLayer extends nn.Module {
    * @param past - the norm of the `dilation` inputs before x: (B, dilation, C)
    * @returns what is added to x, (B, T, C), and the norm of the last `dilation` inputs
    */
-  forward(normed: Tensor, past: Tensor): { y: Tensor; past: Tensor } {
+  forward(normed: Tensor, [earlier]: History): { y: Tensor; past: History } {
     const { dilation } = this;
+    const past = earlier!;
     const length = normed.shape[1]!;
     const next =
       dilation < length
@@ -47,7 +48,7 @@ export class GatedConvLayer extends nn.Module {
       this.#kernels === "fused"
         ? nn.fused.gatedConv(normed, past, this.conv, this.out)
         : this.out.forward(gatedTanh(this.conv.forward(tapsOf(normed, past))));
-    return { y, past: next.detach().to(past.dtype) };
+    return { y, past: [next.detach().to(past.dtype)] };
   }
 }
 
@@ -129,8 +130,11 @@ export class CausalWaveNet extends nn.Module {
     const norms = [...this.layers].map(({ norm }) => norm).concat(this.norm);
     let output = x;
     let normed = this.#normalize(x, norms[0]!);
-    const next = [...this.layers].map((layer, i) => {
-      const { y, past } = layer.forward(normed, history[i]!);
+    let read = 0;
+    const next = [...this.layers].flatMap((layer, i) => {
+      const own = history.slice(read, read + layer.historyShapes(1).length);
+      read += own.length;
+      const { y, past } = layer.forward(normed, own);
       [output, normed] = this.#addNormalize(output, y, norms[i + 1]!);
       return past;
     });
@@ -150,6 +154,6 @@ export class CausalWaveNet extends nn.Module {
   }
 
   #shapes(rows: number): number[][] {
-    return [...this.layers].map((layer) => layer.historyShape(rows));
+    return [...this.layers].flatMap((layer) => layer.historyShapes(rows));
   }
 }

@@ -3,9 +3,9 @@ import { type Tensor, torch } from "../../lib/index.js";
 import type { WaveNetHistory } from "./config.js";
 
 /**
- * What a causal WaveNet keeps of the text before a block, a tensor for each layer. Of a gated layer the norms of the
- * inputs that it still looks back at, (B, dilation, C), the last being that of the token right before the block; of a
- * retention layer its state, (B, heads, d, d). Zero where there was no text.
+ * What a causal WaveNet keeps of the text before a block, layer by layer. Of a gated layer the norms of the inputs that
+ * it still looks back at, (B, dilation, C), the last being that of the token right before the block; of a retention
+ * layer its state, (B, heads, d, d), and the norm of its last input, (B, 1, C). Zero where there was no text.
  */
 export type History = readonly Tensor[];
 

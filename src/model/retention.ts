@@ -1,5 +1,6 @@
 import { nn, type Tensor, torch } from "../../lib/index.js";
 import type { Kernels } from "./config.js";
+import type { History } from "./history.js";
 
 /** Positions of a text that are computed at once; longer ones go from chunk to chunk by the state. */
 export const RETENTION_CHUNK = 256;
@@ -7,6 +8,9 @@ export const RETENTION_CHUNK = 256;
 /** The first head's decay is 1 - 2^-5, the last one's 1 - 2^-11; the exponents of those between are evenly spaced. */
 const FASTEST = 5;
 const SLOWEST = 11;
+
+/** The share of the token before at a model's start. */
+const SHIFT = 0.25;
 
 /** What each head multiplies its state by from one token to the next. */
 export function retentionDecays(heads: number): number[] {
@@ -28,11 +32,14 @@ export function halfLifeOf(decay: number): number {
  *     o[t]     = q[t] state[t]
  *
  * which for many positions at once is two products of matrices. o is normed a head, gated by the SiLU of a projection
- * of its own, projected, and added to the layer's input. As in the paper, but without its rotation by position.
+ * of its own, projected, and added to the layer's input. As in the paper, but without its rotation by position; instead,
+ * each position is given a share of the one before it, of each channel its own: RWKV's token shift (Peng et al., 2023).
  */
 export class RetentionLayer extends nn.Module {
   /** Of the layer's input. */
   readonly norm: nn.LayerNorm;
+  /** The share of the token before, (C). */
+  readonly shift: nn.Parameter;
   /** To queries, keys, values and gates, beside each other: 4 C channels. */
   readonly qkvg: nn.Linear;
   readonly out: nn.Linear;
@@ -42,36 +49,55 @@ export class RetentionLayer extends nn.Module {
   constructor(nEmbd: number, heads: number, kernels: Kernels, factory: nn.FactoryOptions = {}) {
     super();
     this.norm = new nn.LayerNorm(nEmbd, factory);
+    this.shift = new nn.Parameter(torch.full([nEmbd], SHIFT, factory));
     this.qkvg = new nn.Linear(nEmbd, 4 * nEmbd, factory);
     this.out = new nn.Linear(nEmbd, nEmbd, factory);
     this.heads = heads;
     this.#kernels = kernels;
   }
 
-  /** The shape of what is kept of `rows` texts. */
-  historyShape(rows: number): number[] {
+  /** The shapes of what is kept of `rows` texts: the states, and the norm of the last token's input. */
+  historyShapes(rows: number): number[][] {
     const width = this.qkvg.inFeatures / this.heads;
-    return [rows, this.heads, width, width];
+    return [
+      [rows, this.heads, width, width],
+      [rows, 1, this.qkvg.inFeatures],
+    ];
   }
 
   /**
    * @param normed - the norm of x, (B, T, C)
-   * @param state - after the token before x, (B, heads, d, d)
-   * @returns what is added to x, (B, T, C), and the state after x's last token, outside autograd's graph
+   * @param past - the state after the token before x, (B, heads, d, d), and the norm of its input, (B, 1, C)
+   * @returns what is added to x, (B, T, C), and the same after x's last token, outside autograd's graph
    */
-  forward(normed: Tensor, state: Tensor): { y: Tensor; past: Tensor } {
+  forward(normed: Tensor, [state, before]: History): { y: Tensor; past: History } {
+    const length = normed.shape[1]!;
+    const past = (next: Tensor) => [
+      next.detach(),
+      normed
+        .narrow(1, length - 1, 1)
+        .detach()
+        .to(before!.dtype),
+    ];
     if (this.#kernels === "composed") {
-      const { out, state: next } = retention(this.qkvg.forward(normed), state, this.heads);
-      return { y: this.out.forward(out), past: next.detach() };
+      const qkvg = this.qkvg.forward(tokenShift(normed, before!, this.shift));
+      const { out, state: next } = retention(qkvg, state!, this.heads);
+      return { y: this.out.forward(out), past: past(next) };
     }
-    const qkvg = nn.fused.linear(normed, this.qkvg);
+    const qkvg = nn.fused.linear(nn.fused.tokenShift(normed, before!, this.shift), this.qkvg);
     // More than a chunk is rare, and differentiated through the states within it.
     const { out, state: next } =
-      qkvg.shape[1]! <= RETENTION_CHUNK
-        ? nn.fused.retention(qkvg, state, retentionDecays(this.heads))
-        : retention(qkvg, state, this.heads);
-    return { y: nn.fused.linear(out, this.out), past: next.detach() };
+      length <= RETENTION_CHUNK
+        ? nn.fused.retention(qkvg, state!, retentionDecays(this.heads))
+        : retention(qkvg, state!, this.heads);
+    return { y: nn.fused.linear(out, this.out), past: past(next) };
   }
+}
+
+/** @param x - (B, T, C) @param past - what is before the first position, (B, 1, C) @param share - (C) */
+function tokenShift(x: Tensor, past: Tensor, share: Tensor): Tensor {
+  const before = torch.cat([past.to(x.dtype), x.narrow(1, 0, x.shape[1]! - 1)], 1);
+  return torch.lerp(x, before, share.to(x.dtype));
 }
 
 /**

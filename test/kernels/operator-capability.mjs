@@ -37,6 +37,12 @@ const PROBLEMS = {
       )[0],
     output: [3, 70, 24],
   },
+  token_shift: {
+    rounded: true,
+    shapes: [[3, 70, 45], [3, 1, 45], [45]],
+    call: (operator, x, past, share) => operator(x, past.detach(), share),
+    output: [3, 70, 45],
+  },
   mix: { shapes: [[3, 70, 45], [3, 1, 45], [1]], output: [3, 70, 45] },
   token_position_embedding: {
     shapes: [

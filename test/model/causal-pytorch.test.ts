@@ -68,13 +68,15 @@ weights = load_file(sys.argv[2])
 heads = int(sys.argv[3])
 for tensor in weights.values():
     tensor.requires_grad_(True)
-x, state = weights["x"], weights["state"].detach()
+x, state, before = weights["x"], weights["state"].detach(), weights["before"].detach()
 rows, length, channels = x.shape
 width = channels // heads
 decays = 1 - 2.0 ** -torch.linspace(5, 11, heads, dtype=torch.float64)
 outs = []
 for t in range(length):
-    q, k, v, gate = F.linear(x[:, t], weights["qkvg.weight"], weights["qkvg.bias"]).view(rows, 4, heads, width).unbind(1)
+    share = weights["shift"]
+    read = (1 - share) * x[:, t] + share * (before[:, 0] if t == 0 else x[:, t - 1])
+    q, k, v, gate = F.linear(read, weights["qkvg.weight"], weights["qkvg.bias"]).view(rows, 4, heads, width).unbind(1)
     state = decays[:, None, None] * state + torch.einsum("bhi,bhj->bhij", k, v) / math.sqrt(width)
     o = torch.einsum("bhi,bhij->bhj", q, state)
     normed = torch.stack([F.layer_norm(o[:, head], (width,)) for head in range(heads)], 1)
@@ -84,7 +86,7 @@ keep("y", y)
 keep("next", state)
 y.pow(3).sum().backward()
 keep("d_x", x.grad)
-for name in ("qkvg.weight", "qkvg.bias", "out.weight", "out.bias"):
+for name in ("shift", "qkvg.weight", "qkvg.bias", "out.weight", "out.bias"):
     keep(name, weights[name].grad)
 `;
 
@@ -94,18 +96,21 @@ it.each(KERNELS)("retention is the recurrence that defines it, in PyTorch (%s)",
   const heads = 4;
   const layer = new RetentionLayer(24, heads, kernels, { dtype: "float64" });
   const x = torch.randn([2, 77, 24], { dtype: "float64" });
-  const state = torch.randn(layer.historyShape(2), { dtype: "float64" });
+  const [state, before] = layer
+    .historyShapes(2)
+    .map((shape) => torch.randn(shape, { dtype: "float64" })) as [Tensor, Tensor];
   const expected = inTemporaryFolder((folder) => {
     const path = join(folder, "weights.safetensors");
-    safetensors.save(path, { ...layer.stateDict(), x, state });
+    safetensors.save(path, { ...layer.stateDict(), x, state, before });
     return pytorch(RECURRENCE, path, String(heads));
   });
   x.requiresGrad_(true);
-  const { y, past } = layer.forward(x, state);
+  const { y, past } = layer.forward(x, [state, before]);
   y.pow(3).sum().backward();
   // Float64 summed in another order.
   expect(maxError(y, expected.y!)).toBeLessThan(1e-12);
-  expect(maxError(past, expected.next!)).toBeLessThan(1e-12);
+  expect(maxError(past[0]!, expected.next!)).toBeLessThan(1e-12);
+  expect(past[1]!.equal(x.detach().narrow(1, 76, 1))).toBe(true);
   expect(maxError(x.grad!, expected.d_x!)).toBeLessThan(1e-11);
   for (const [name, parameter] of layer.namedParameters()) {
     if (name.startsWith("norm")) continue;

@@ -198,7 +198,7 @@ describe("a causal model's history", () => {
     expect(identical(known, model.forward(second).logits)).toBe(false);
   });
 
-  it("of retention layers is their states, in float32 also under autocast", () => {
+  it("of retention layers is their states and last inputs, in float32 also under autocast", () => {
     using _ = torch.scope();
     const model = causal({ wavenet: { memory: 2 } }).eval();
     const [first] = blocks(2, [16]) as [Tensor];
@@ -209,12 +209,15 @@ describe("a causal model's history", () => {
     );
     expect(after.map((layer) => layer.shape)).toEqual([
       ...[1, 2, 4].map((d) => [2, d, C]),
-      ...[0, 1].map(() => [2, 4, C / 4, C / 4]),
+      ...[0, 1].flatMap(() => [
+        [2, 4, C / 4, C / 4],
+        [2, 1, C],
+      ]),
     ]);
     expect(new Set(after.map(({ dtype }) => dtype))).toEqual(new Set(["float32"]));
     expect(after.every((layer) => !layer.requiresGrad)).toBe(true);
     expect(() => model.forward(first, { history: causal().emptyHistory(2) })).toThrow(
-      /history must be tensors of the shapes \[2, 1, 16\], .*\[2, 4, 4, 4\], got/,
+      /history must be tensors of the shapes \[2, 1, 16\], .*\[2, 4, 4, 4\], \[2, 1, 16\], got/,
     );
   });
 
