@@ -36,8 +36,8 @@ export interface CompareResult {
 }
 
 /**
- * Trains GPT and WaveGPT alike: same text, settings, seeds and order of the data. Writes a run's folder
- * for each and one report about all.
+ * Trains GPT and WaveGPT alike: same text, settings and seeds; rows run on through the text for a causal WaveNet, and
+ * are shuffled for GPT, unless `order` says otherwise. Writes a run's folder for each and one report about all.
  *
  * @throws UsageError for settings, seeds or a folder that cannot be used
  * @throws WaveGPTError as {@link train}

@@ -1,5 +1,5 @@
 import { torch } from "../lib/index.js";
-import { drawOrder } from "./config/resolve.js";
+import { drawOrder } from "./config/forms.js";
 import type { SettingsInput } from "./config/settings.js";
 import { DataLoader } from "./data/index.js";
 import { writeReport } from "./report/index.js";

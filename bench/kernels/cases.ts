@@ -233,6 +233,7 @@ export const CASES: readonly KernelCase[] = [
       past: { shape: [B, 1, C] },
       share: vector(C),
     },
+    settings: {},
     fused: (operator, { x, past, share }) => one(operator(x, past, share)),
     composed: ({ x, past, share }) => {
       const before = torch.cat([past!.to(x!.dtype), x!.narrow(1, 0, T - 1)], 1);

@@ -132,7 +132,7 @@ class Timed implements Disposable {
 }
 
 function settingsOf(model: string, batchSize: number): Settings {
-  const settings = { model, dtype: "bfloat16", batchSize } as const;
+  const settings = { model, wavenet: "previous", dtype: "bfloat16", batchSize } as const;
   return resolveSettings({ preset: "shakespeare", settings: settings as SettingsInput }).settings;
 }
 

@@ -8,7 +8,7 @@ export type Dtype = (typeof DTYPES)[number];
 /** The characters of Tiny Shakespeare, and GPT-2's tokens with the rows filled up to a round number. */
 export const VOCABULARIES = [65, 50_304] as const;
 
-/** One training to time: a model, a vocabulary and a precision, all else as the preset has it. */
+/** One training to time: a model, a vocabulary and a precision, all else as the preset has it for `--wavenet previous`. */
 export interface Configuration {
   /** E.g. `"gpt 65 bfloat16"`. */
   readonly name: string;
@@ -21,7 +21,11 @@ export const CONFIGURATIONS: readonly Configuration[] = VOCABULARIES.flatMap((vo
     DTYPES.map((dtype) => ({
       name: `${model} ${vocabulary} ${dtype}`,
       vocabulary,
-      settings: resolveSettings({ preset: "shakespeare", settings: { model, dtype } }).settings,
+      settings: resolveSettings({
+        preset: "shakespeare",
+        // The form of the reference, of which the peer has a model in PyTorch.
+        settings: { model, dtype, wavenet: "previous" },
+      }).settings,
     })),
   ),
 );

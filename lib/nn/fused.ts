@@ -25,7 +25,6 @@ const linearCrossEntropyOperator = nativeOperator("wavegpt::linear_cross_entropy
 const embeddingOperator = nativeOperator("wavegpt::token_position_embedding");
 const waveLayerOperator = nativeOperator("wavegpt::wave_layer");
 const gatedConvOperator = nativeOperator("wavegpt::gated_conv");
-const gatedTanhOperator = nativeOperator("wavegpt::gated_tanh");
 const retentionOperator = nativeOperator("wavegpt::retention");
 const tokenShiftOperator = nativeOperator("wavegpt::token_shift");
 const mixOperator = nativeOperator("wavegpt::mix");
@@ -202,8 +201,8 @@ export function waveLayer(
 
 /**
  * A causal convolution of two taps, tanh of the first half of its channels times the sigmoid of the second, which gates
- * it, and a projection (van den Oord et al., 2016, section 2.3), as {@link linear}, {@link gatedTanh}, {@link linear} of
- * `[x[t - dilation], x[t]]`.
+ * it, and a projection (van den Oord et al., 2016, section 2.3): all that stands between `[x[t - dilation], x[t]]` and
+ * what such a layer adds to its input.
  *
  * @param x - (B, T, C)
  * @param past - the `dilation` inputs before x, (B, dilation, C)
@@ -226,15 +225,6 @@ export function gatedConv(
       handleOf(out.bias),
     ),
   );
-}
-
-/**
- * tanh of the first half of the channels, times the sigmoid of the second, which gates it (van den Oord et al., 2016).
- *
- * @param x - (..., 2 C) @returns (..., C)
- */
-export function gatedTanh(x: Tensor): Tensor {
-  return one(gatedTanhOperator(x.handle));
 }
 
 /**

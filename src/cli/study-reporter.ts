@@ -1,3 +1,4 @@
+import { decoderBlocks } from "../config/forms.js";
 import { formatCount, formatDuration, formatLoss, formatShort } from "../report/format.js";
 import type { StudyEvent } from "../study/events.js";
 import { jsonLine } from "./json-lines.js";
@@ -90,11 +91,11 @@ class TextReporter implements StudyReporter {
     this.#stepsAtStart = kept * this.#stepsPerRun;
     this.#began = performance.now();
     const rows = arms.map(({ arm, settings, parameters, flops, match }) => {
-      const { nLayers, nEmbd, blockSize } = settings;
+      const { nEmbd, blockSize } = settings;
       const near = match
         ? `, ${match.to} within ${(100 * Math.abs(match.deviation)).toFixed(1)} %`
         : "";
-      return `  ${arm.id.padEnd(18)} ${nLayers} blocks, C ${nEmbd}, window ${blockSize}: ${formatCount(parameters)} parameters, ${formatShort(flops)} FLOPs/token${near}`;
+      return `  ${arm.id.padEnd(18)} ${decoderBlocks(settings)} blocks, C ${nEmbd}, window ${blockSize}: ${formatCount(parameters)} parameters, ${formatShort(flops)} FLOPs/token${near}`;
     });
     const left =
       kept === runs

@@ -1,7 +1,7 @@
 import type * as z from "zod";
-import type { DrawOrder } from "../data/loader.js";
 import { expectation } from "./expectation.js";
 import { type FileSettings, readConfigFile } from "./file.js";
+import { drawOrder, isCausal, OF_FORM } from "./forms.js";
 import { DEFAULT_PRESET, presetNamed } from "./presets.js";
 import { flagOf, type Settings, type SettingsInput, settingsSchema } from "./settings.js";
 import { UsageError } from "./usage-error.js";
@@ -34,24 +34,6 @@ function sentence(issue: z.core.$ZodIssue, input: unknown): string {
   const name = String(issue.path[0] ?? "settings");
   const value = JSON.stringify(valueAt(input, issue.path)) ?? "nothing";
   return `${name} (${flagOf(name)}): ${expectation(issue)}, got ${value}.`;
-}
-
-/** Settings that only one form of WaveNet has. */
-const OF_FORM = {
-  wavenetReshapeFactor: "previous",
-  wavenetMemory: "causal",
-  wavenetNoise: "causal",
-  wavenetHistory: "causal",
-  wavenetAlpha: "causal",
-} as const satisfies Partial<Record<keyof Settings, Settings["wavenet"]>>;
-
-function isCausal({ model, wavenet }: Settings): boolean {
-  return model === "wavegpt" && wavenet === "causal";
-}
-
-/** How the training text is gone through: a model that carries its history needs rows that run on. */
-export function drawOrder(settings: Settings): DrawOrder {
-  return settings.order ?? (isCausal(settings) ? "running" : "shuffled");
 }
 
 const WARMING_UP: readonly Settings["schedule"][] = [
@@ -102,12 +84,12 @@ function checkTogether(settings: Settings): void {
   }
   if (isCausal(settings) && settings.previous === "document") {
     problems.push(
-      "previous (--previous): the causal form reads the whole text as one document; expected text, got document.",
+      "previous (--previous): the causal form reads the whole text as one document; expected text, or --wavenet previous, got document.",
     );
   }
   if (settings.cudaGraph && drawOrder(settings) === "running") {
     problems.push(
-      "cudaGraph (--cuda-graph): steps whose rows run on through the text are not captured; expected --order shuffled and another --wavenet than causal.",
+      "cudaGraph (--cuda-graph): steps whose rows run on through the text are not captured; expected --order shuffled and --wavenet previous.",
     );
   }
   if (settings.cudaGraph && settings.device !== "auto" && settings.device !== "cuda") {
@@ -145,15 +127,11 @@ export function resolveSettings(sources: SettingSources = {}): ResolvedSettings 
     ? readConfigFile(sources.config)
     : { preset: undefined, settings: {} };
   const preset = sources.preset ?? file.preset ?? DEFAULT_PRESET;
-  const merged: Record<string, unknown> = {
-    ...presetNamed(preset),
-    ...sources.defaults,
-    ...file.settings,
-  };
+  const given: Record<string, unknown> = { ...sources.defaults, ...file.settings };
   for (const [name, value] of Object.entries(sources.settings ?? {})) {
-    if (value !== undefined) merged[name] = value;
+    if (value !== undefined) given[name] = value;
   }
-  return { preset, settings: checkSettings(merged) };
+  return { preset, settings: checkSettings({ ...presetNamed(preset, given), ...given }) };
 }
 
 /** Settings with their defaults, without any preset. */

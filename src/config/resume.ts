@@ -46,13 +46,11 @@ export function resumeSettings(
     ? readConfigFile(sources.config)
     : { preset: undefined, settings: {} };
   const preset = sources.preset ?? file.preset;
-  const given: Record<string, unknown> = {
-    ...(preset ? presetNamed(preset) : {}),
-    ...file.settings,
-  };
+  const own: Record<string, unknown> = { ...file.settings };
   for (const [name, value] of Object.entries(sources.settings ?? {})) {
-    if (value !== undefined) given[name] = value;
+    if (value !== undefined) own[name] = value;
   }
+  const given = { ...(preset ? presetNamed(preset, own) : {}), ...own } as Record<string, unknown>;
   if (typeof given.tokenizer === "string") given.tokenizer = tokenizerPath(given.tokenizer);
   // A number of epochs replaces a number of steps, as it would in a new run.
   const base: Partial<Settings> = { ...stored.settings };

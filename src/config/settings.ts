@@ -53,7 +53,7 @@ export const settingsSchema = z.strictObject({
     "Which model to train: WaveGPT, the same GPT without its WaveNet, or nanoGPT's",
   ),
   wavenet: describe(
-    z.enum(WAVENET_MODES).default("previous"),
+    z.enum(WAVENET_MODES).default("causal"),
     "Model",
     "What WaveGPT's WaveNet reads: the tokens before the block, or all of the text up to each token",
   ),
@@ -100,7 +100,10 @@ export const settingsSchema = z.strictObject({
   nHeads: describe(count().default(4), "Model", "Attention heads; must divide the width", {
     value: "N",
   }),
-  nLayers: describe(count().default(4), "Model", "Decoder blocks", { value: "N" }),
+  nLayers: describe(count().optional(), "Model", "Decoder blocks", {
+    value: "N",
+    derived: "1 with --wavenet causal, else 4",
+  }),
   blockSize: describe(
     count().default(64),
     "Model",

@@ -1,3 +1,4 @@
+import { decoderBlocks } from "../config/forms.js";
 import type { SettingName, Settings, SettingsInput } from "../config/settings.js";
 import type { Matched } from "./match.js";
 
@@ -42,6 +43,8 @@ export const ARM_SETTINGS: readonly SettingName[] = [
   "order",
 ];
 
+/** What arms start from; those of the causal form say so. */
+const SHARED_FORM = { wavenet: "previous" } as const;
 const causal = { model: "wavegpt", wavenet: "causal", order: "running" } as const;
 /** Few blocks beside the WaveNet did best for their cost (docs/results.md, "What was tried"). */
 const oneBlock = { ...causal, nLayers: 1 } as const;
@@ -78,6 +81,8 @@ const CONTEXT: Study = {
   name: "context",
   title: "Context beyond the window",
   settings: {
+    ...SHARED_FORM,
+    nLayers: 4,
     learningRate: 3e-3,
     schedule: "cosine",
     minLearningRate: 3e-4,
@@ -106,7 +111,11 @@ const CONTEXT: Study = {
       id: "gpt-larger",
       title: "GPT, one block more",
       // Of the width that has been tuned, and larger than causal in both respects.
-      settings: ({ nLayers }) => ({ model: "gpt", order: "shuffled", nLayers: nLayers + 1 }),
+      settings: (shared) => ({
+        model: "gpt",
+        order: "shuffled",
+        nLayers: decoderBlocks(shared) + 1,
+      }),
     },
     {
       id: "gpt-long",
@@ -165,6 +174,7 @@ const NANOGPT: Study = {
   name: "nanogpt",
   title: "nanoGPT's CPU setting",
   settings: {
+    ...SHARED_FORM,
     nLayers: 4,
     nHeads: 4,
     nEmbd: 128,
@@ -204,6 +214,7 @@ const PROBES: Study = {
   name: "probes",
   title: "Answers from beyond the window",
   settings: {
+    ...SHARED_FORM,
     nLayers: 2,
     nHeads: 2,
     nEmbd: 64,

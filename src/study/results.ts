@@ -1,3 +1,4 @@
+import { decoderBlocks } from "../config/forms.js";
 import { type RunConfig, readRunConfig } from "../run/config.js";
 import { runFolder } from "../run/folder.js";
 import { type MetricRecord, readMetrics } from "../run/metrics.js";
@@ -137,7 +138,7 @@ function armResult(
   return {
     id: arm.id,
     title: arm.title,
-    nLayers: settings.nLayers,
+    nLayers: decoderBlocks(settings),
     nEmbd: settings.nEmbd,
     blockSize: settings.blockSize,
     batchSize: settings.batchSize,

@@ -1,5 +1,5 @@
 import { torch } from "../../lib/index.js";
-import { drawOrder } from "../config/resolve.js";
+import { drawOrder } from "../config/forms.js";
 import type { Settings } from "../config/settings.js";
 import { DataLoader, type DataLoaderOptions } from "../data/index.js";
 import { CarriedHistory } from "../training/carried-history.js";

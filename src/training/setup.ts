@@ -1,5 +1,6 @@
 import { WaveGPTError } from "../../lib/errors.js";
 import { optim, type Tensor, torch } from "../../lib/index.js";
+import { decoderBlocks } from "../config/forms.js";
 import type { Settings } from "../config/settings.js";
 import { UsageError } from "../config/usage-error.js";
 import {
@@ -33,7 +34,7 @@ export function modelVocabulary({ padVocabulary }: Settings, tokenizer: Tokenize
  * @throws UsageError where the settings make no model
  */
 export function buildModel(settings: Settings, vocabSize: number, device: string): LanguageModel {
-  const { nEmbd, nHeads, nLayers, blockSize, dropout, block, kernels } = settings;
+  const { nEmbd, nHeads, blockSize, dropout, block, kernels } = settings;
   const wavenet = {
     mode: settings.wavenet,
     layers: settings.wavenetLayers,
@@ -51,7 +52,7 @@ export function buildModel(settings: Settings, vocabSize: number, device: string
       vocabSize,
       nEmbd,
       nHeads,
-      nLayers,
+      nLayers: decoderBlocks(settings),
       blockSize,
       dropout,
       block,

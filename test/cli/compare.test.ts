@@ -69,12 +69,22 @@ describe("wavegpt compare", () => {
     expect(configs[1].parameters).toBeGreaterThan(configs[0].parameters);
   });
 
-  it("gives both the same order of the data", () => {
-    const state = (name: string) =>
-      JSON.parse(readFileSync(join(out, name, "checkpoints/step-00000060/state.json"), "utf8"))
-        .loader;
-    expect(state("gpt-seed-1")).toEqual(state("wavegpt-seed-1"));
-    expect(state("gpt-seed-1")).not.toEqual(state("gpt-seed-2"));
+  const loaderOf = (folder: string, name: string) =>
+    JSON.parse(readFileSync(join(folder, name, "checkpoints/step-00000060/state.json"), "utf8"))
+      .loader;
+
+  it("gives each the order of the data that it needs, another one for each seed", () => {
+    const order = (name: string) => loaderOf(out, name).order;
+    expect(NAMES.map(order)).toEqual(["shuffled", "running", "shuffled", "running"]);
+    expect(loaderOf(out, "gpt-seed-1")).not.toEqual(loaderOf(out, "gpt-seed-2"));
+  });
+
+  it("gives both the same order of the data where the WaveNet reads the tokens before", async () => {
+    const previous = join(temporaryFolder(), "previous");
+    const { status } = await run(["compare", ...flags, "--wavenet", "previous", "--out", previous]);
+    expect(status).toBe(0);
+    const [gpt, wavegpt] = readdirSync(previous).filter((name) => name.includes("seed"));
+    expect(loaderOf(previous, gpt!)).toEqual(loaderOf(previous, wavegpt!));
   });
 
   it("writes one report with both models' curves", () => {

@@ -54,7 +54,8 @@ describe("tokens of GPT-2", () => {
 describe("wavegpt train --data", () => {
   it("learns from what was prepared, goes on where it was, and writes text", async () => {
     const [whole, cut] = [join(folder, "whole"), join(folder, "cut")];
-    const flags = ["--data", data, "--previous", "document", ...TINY];
+    const form = ["--wavenet", "previous", "--previous", "document"];
+    const flags = ["--data", data, ...form, ...TINY];
     const first = await run(["train", ...flags, "--steps", "60", "--out", whole]);
     expect([first.status, first.stderr]).toEqual([0, ""]);
     const config = json<Record<string, unknown>>(join(whole, "config.json"));

@@ -24,7 +24,6 @@ const PROBLEMS = {
     call: (operator, x, past, ...parameters) => operator(x, past.detach(), ...parameters),
     output: [3, 70, 30],
   },
-  gated_tanh: { shapes: [[7, 35, 150]], output: [7, 35, 75], rounded: true },
   retention: {
     rounded: true,
     shapes: [[3, 70, 96]],

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { safetensors, torch } from "../../lib/index.js";
+import { safetensors, type Tensor, torch } from "../../lib/index.js";
 import { CausalWaveNet } from "../../src/model/causal-wavenet.js";
 import { KERNELS } from "../../src/model/index.js";
 import { RetentionLayer } from "../../src/model/retention.js";

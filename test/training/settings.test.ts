@@ -1,10 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { decoderBlocks } from "../../src/config/forms.js";
 import { presets } from "../../src/config/presets.js";
 import { resolveSettings } from "../../src/config/resolve.js";
 import { resumeSettings } from "../../src/config/resume.js";
-import { describeSettings, flagOf } from "../../src/config/settings.js";
+import { describeSettings, flagOf, type SettingsInput } from "../../src/config/settings.js";
 import { planRun } from "../../src/training/plan.js";
 import { temporaryFolder } from "../cli/command.js";
 
@@ -77,7 +78,7 @@ describe("the shakespeare preset", () => {
   it("is the reference's experiment: 10 epochs of 436 steps, the last three at a tenth of the rate", () => {
     const { settings } = resolveSettings({ preset: "shakespeare" });
     expect(settings).toMatchObject({
-      ...{ nEmbd: 128, nHeads: 4, nLayers: 4, blockSize: 64, batchSize: 32, dropout: 0.2 },
+      ...{ nEmbd: 128, nHeads: 4, blockSize: 64, batchSize: 32, dropout: 0.2 },
       ...{ learningRate: 3e-4, gamma: 0.1, schedule: "multi-step", clip: 0, weightDecay: 0.01 },
     });
     // 80 % of 1,115,394 characters, each predicted once an epoch.
@@ -86,12 +87,39 @@ describe("the shakespeare preset", () => {
     expect(plan).toMatchObject({ stepsPerEpoch: 436, steps: 4360, evalEvery: 436 });
     expect(plan.milestones).toEqual([7 * 436]);
   });
+
+  it("has the causal form with one decoder block, and four where there is no such WaveNet", () => {
+    const of = (given: SettingsInput) =>
+      resolveSettings({ preset: "shakespeare", settings: given }).settings;
+    expect(of({})).toMatchObject({ model: "wavegpt", wavenet: "causal", wavenetNoise: 0.05 });
+    expect(decoderBlocks(of({}))).toBe(1);
+    expect(decoderBlocks(of({ nLayers: 3 }))).toBe(3);
+    expect(decoderBlocks(of({ model: "gpt" }))).toBe(4);
+    expect(decoderBlocks(of({ wavenet: "previous" }))).toBe(4);
+  });
+
+  it("leaves out what another form of WaveNet does not have, but not what was given", () => {
+    const of = (given: SettingsInput) =>
+      resolveSettings({ preset: "shakespeare", settings: given }).settings;
+    expect(of({ wavenet: "previous" }).wavenetNoise).toBeUndefined();
+    expect(() => of({ wavenet: "previous", wavenetNoise: 0.1 })).toThrow(
+      /only a WaveNet of the form causal has it; expected none with --wavenet previous, got 0.1/,
+    );
+    const stored = resolveSettings({ settings: { wavenet: "previous" } });
+    const resumed = resumeSettings(stored, {
+      preset: "shakespeare",
+      settings: { wavenet: "previous" },
+    });
+    expect(resumed.settings).toEqual(stored.settings);
+  });
 });
 
 describe("the presets openwebtext", () => {
   it("take 4,096 tokens a step, or add up as many until there are 131,072", () => {
     const { settings: single } = resolveSettings({ preset: "openwebtext" });
     expect(single).toMatchObject({ learningRate: 3e-4, epochs: 10, accumulate: 1 });
+    // The reference's form.
+    expect(single).toMatchObject({ wavenet: "previous", nLayers: 6 });
     expect(single.batchSize * single.blockSize).toBe(4096);
     // The reference's epoch: 24.8 M tokens.
     expect(planRun(single, Math.ceil(24.8e6 / 4096)).steps).toBe(60_550);

@@ -62,8 +62,8 @@ void derive_x(const TokenShiftBackward<T>& task, int64_t b, int64_t t) {
   const bool is_last = t + 1 == shift.time;
   for_blocks<T>(shift.channels, [&](int64_t j, int64_t count) {
     const auto own = load(task.d_y + start + j, count);
-    const auto later = is_last ? Pair<T>{V(0), V(0)}
-                               : load(task.d_y + start + shift.channels + j, count);
+    const auto later =
+        is_last ? Pair<T>{V(0), V(0)} : load(task.d_y + start + shift.channels + j, count);
     const auto share = load_sums<T>(shift.share + j, count);
     store(task.d_x + start + j,
           Pair<T>{at::vec::fmadd(share.first, later.first - own.first, own.first),
