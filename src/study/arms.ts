@@ -166,6 +166,17 @@ const CONTEXT: Study = {
   rivals: ["gpt-parameters", "gpt-flops"],
 };
 
+/** The same question at half the size, in heads as wide as those of the other. */
+const CONTEXT_SMALL: Study = {
+  ...CONTEXT,
+  name: "context-small",
+  title: "Context beyond the window, half the size",
+  settings: { ...CONTEXT.settings, nEmbd: 96, nHeads: 3 },
+  arms: CONTEXT.arms.filter(({ id }) =>
+    ["gpt", "gpt-parameters", "gpt-flops", "causal"].includes(id),
+  ),
+};
+
 /**
  * nanoGPT's setting for a CPU, as its README gives it with config/train_shakespeare_char.py: beside its
  * own model, ours in the same setting. Its blocks are drawn at random; its README gives a loss of 1.88.
@@ -242,4 +253,4 @@ const PROBES: Study = {
   probes: true,
 };
 
-export const STUDIES: readonly Study[] = [CONTEXT, NANOGPT, PROBES];
+export const STUDIES: readonly Study[] = [CONTEXT, CONTEXT_SMALL, NANOGPT, PROBES];

@@ -108,7 +108,8 @@ describe("docs/results.md's markers", () => {
   it("in the page itself all have a study and a part, and its figures are those that are made", () => {
     const path = join(packageRoot(), "docs", "results.md");
     const own = readFileSync(path, "utf8");
-    const all = [madeUpStudy(), { ...madeUpStudy(), study: "nanogpt" }, madeUpProbes()];
+    const named = (study: string) => ({ ...madeUpStudy(), study });
+    const all = [madeUpStudy(), named("context-small"), named("nanogpt"), madeUpProbes()];
     const filled = fillResults(own, all);
     const marked = [...filled.matchAll(/<!-- results: (\S+) (\S+) -->\n(?!<!-- end -->)/g)];
     expect(marked).toHaveLength([...own.matchAll(/<!-- results: /g)].length);
