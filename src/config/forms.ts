@@ -1,6 +1,9 @@
 import type { DrawOrder } from "../data/loader.js";
 import type { SettingName, Settings, SettingsInput } from "./settings.js";
 
+/** The form where none is asked for: docs/results.md says why. */
+export const DEFAULT_WAVENET = "causal";
+
 /** Settings that only one form of WaveNet has. */
 export const OF_FORM = {
   wavenetReshapeFactor: "previous",

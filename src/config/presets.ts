@@ -1,4 +1,4 @@
-import { settingsOfForm } from "./forms.js";
+import { DEFAULT_WAVENET, settingsOfForm } from "./forms.js";
 import type { SettingsInput } from "./settings.js";
 import { UsageError } from "./usage-error.js";
 
@@ -80,7 +80,7 @@ export function presetNamed(
   given: Readonly<Record<string, unknown>> = {},
 ): SettingsInput {
   const preset = Object.hasOwn(presets, name) ? presets[name] : undefined;
-  if (preset) return settingsOfForm(preset, given.wavenet ?? preset.wavenet ?? "causal");
+  if (preset) return settingsOfForm(preset, given.wavenet ?? preset.wavenet ?? DEFAULT_WAVENET);
   throw new UsageError(
     `--preset: expected one of ${Object.keys(presets).join(", ")}, got ${JSON.stringify(name)}.`,
   );

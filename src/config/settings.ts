@@ -9,6 +9,7 @@ import {
   WAVENET_HISTORIES,
   WAVENET_MODES,
 } from "../model/config.js";
+import { DEFAULT_WAVENET } from "./forms.js";
 
 /** The headings under which `--help` lists the settings. */
 export type SettingGroup = "Model" | "Data" | "Training" | "Learning rate" | "Reports" | "Machine";
@@ -53,7 +54,7 @@ export const settingsSchema = z.strictObject({
     "Which model to train: WaveGPT, the same GPT without its WaveNet, or nanoGPT's",
   ),
   wavenet: describe(
-    z.enum(WAVENET_MODES).default("causal"),
+    z.enum(WAVENET_MODES).default(DEFAULT_WAVENET),
     "Model",
     "What WaveGPT's WaveNet reads: the tokens before the block, or all of the text up to each token",
   ),
