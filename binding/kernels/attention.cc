@@ -135,8 +135,7 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
 };
 
 void check(const at::Tensor& qkv, int64_t heads, double p) {
-  TORCH_CHECK(at::isFloatingType(qkv.scalar_type()), kName,
-              ": qkv must be of a floating-point type, got ", qkv.scalar_type());
+  check_floating(kName, "qkv", qkv);
   TORCH_CHECK(qkv.layout() == at::kStrided, kName, ": qkv must be dense, got layout ",
               qkv.layout());
   TORCH_CHECK(qkv.dim() == 3, kName, ": qkv must have shape (batch, time, 3 * channels), got ",

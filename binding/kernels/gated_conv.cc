@@ -197,8 +197,7 @@ void check(const at::Tensor& x, const at::Tensor& past, const Parameters& parame
   const auto& [w1, b1, w2, b2] = parameters;
   check_dense_input(kName, x);
   TORCH_CHECK(x.dim() == 3, kName, ": x must have shape (batch, time, channels), got ", x.sizes());
-  TORCH_CHECK(at::isFloatingType(past.scalar_type()), kName,
-              ": past must be of a floating-point type, got ", past.scalar_type());
+  check_floating(kName, "past", past);
   TORCH_CHECK(past.device() == x.device(), kName, ": past must be on the device of x, ", x.device(),
               ", got one on ", past.device());
   TORCH_CHECK(

@@ -27,13 +27,9 @@ void run(const MixBackward<double>& task) { mix_backward_double(task); }
 void run(const MixBackward<c10::BFloat16>& task) { mix_backward_bfloat16(task); }
 
 void check(const at::Tensor& g, const at::Tensor& h, const at::Tensor& beta) {
-  const auto check_floating = [](const char* argument, const at::Tensor& tensor) {
-    TORCH_CHECK(at::isFloatingType(tensor.scalar_type()), kName, ": ", argument,
-                " must be of a floating-point type, got ", tensor.scalar_type());
-  };
-  check_floating("g", g);
-  check_floating("h", h);
-  check_floating("beta", beta);
+  check_floating(kName, "g", g);
+  check_floating(kName, "h", h);
+  check_floating(kName, "beta", beta);
   TORCH_CHECK(g.dim() == 3, kName, ": g must have shape (batch, length, channels), got ",
               g.sym_sizes());
   TORCH_CHECK(h.dim() == 3 && h.sym_size(0) == g.sym_size(0) && h.sym_size(1) == 1 &&

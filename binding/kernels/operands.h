@@ -37,6 +37,11 @@ inline Number* mutable_data_or_null(const at::Tensor& tensor) {
   return tensor.defined() ? tensor.mutable_data_ptr<Number>() : nullptr;
 }
 
+inline void check_floating(const char* name, const char* argument, const at::Tensor& tensor) {
+  TORCH_CHECK(at::isFloatingType(tensor.scalar_type()), name, ": ", argument,
+              " must be of a floating-point type, got ", tensor.scalar_type());
+}
+
 // Contiguous and of the type that kernels of T want parameters in.
 template <typename T>
 inline at::Tensor as_parameter(const at::Tensor& tensor) {

@@ -160,10 +160,8 @@ class RetentionFunction : public torch::autograd::Function<RetentionFunction> {
 };
 
 void check(const at::Tensor& qkvg, const at::Tensor& state, const Decays& decays) {
-  TORCH_CHECK(at::isFloatingType(qkvg.scalar_type()), kName,
-              ": qkvg must be of a floating-point type, got ", qkvg.scalar_type());
-  TORCH_CHECK(at::isFloatingType(state.scalar_type()), kName,
-              ": state must be of a floating-point type, got ", state.scalar_type());
+  check_floating(kName, "qkvg", qkvg);
+  check_floating(kName, "state", state);
   const auto heads = static_cast<int64_t>(decays.size());
   TORCH_CHECK(heads > 0, kName, ": decays must hold one number for each head, got none");
   for (const double decay : decays) {

@@ -33,8 +33,7 @@ void check(const at::Tensor& tokens, const at::Tensor& token_weight,
   TORCH_CHECK(tokens.dim() == 2, kName, ": tokens must have shape (batch, length), got ",
               tokens.sym_sizes());
   const auto check_weight = [&](const char* argument, const at::Tensor& weight) {
-    TORCH_CHECK(at::isFloatingType(weight.scalar_type()), kName, ": ", argument,
-                " must be of a floating-point type, got ", weight.scalar_type());
+    check_floating(kName, argument, weight);
     TORCH_CHECK(weight.dim() == 2, kName, ": ", argument,
                 " must have shape (entries, channels), got ", weight.sym_sizes());
     TORCH_CHECK(weight.device() == tokens.device(), kName, ": ", argument, " must be on ",

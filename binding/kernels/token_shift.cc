@@ -112,13 +112,9 @@ class TokenShiftFunction : public torch::autograd::Function<TokenShiftFunction> 
 };
 
 void check(const at::Tensor& x, const at::Tensor& past, const at::Tensor& share) {
-  const auto check_floating = [](const char* argument, const at::Tensor& tensor) {
-    TORCH_CHECK(at::isFloatingType(tensor.scalar_type()), kName, ": ", argument,
-                " must be of a floating-point type, got ", tensor.scalar_type());
-  };
-  check_floating("x", x);
-  check_floating("past", past);
-  check_floating("share", share);
+  check_floating(kName, "x", x);
+  check_floating(kName, "past", past);
+  check_floating(kName, "share", share);
   TORCH_CHECK(x.dim() == 3 && x.size(1) > 0, kName,
               ": x must have shape (batch, time, channels) with at least one position, got ",
               x.sizes());

@@ -34,41 +34,29 @@ inline const T* earlier(const TokenShift<T>& shift, int64_t b, int64_t t) {
   return shift.x + (b * shift.time + t - 1) * shift.channels;
 }
 
+// to = own + share (other - own), of a position's channels; `other` is zero where it is null.
+template <typename T>
+void blend(const TokenShift<T>& shift, const T* own, const T* other, T* to) {
+  using V = Vector<T>;
+  for_blocks<T>(shift.channels, [&](int64_t j, int64_t count) {
+    const auto a = load(own + j, count);
+    const auto b = other == nullptr ? Pair<T>{V(0), V(0)} : load(other + j, count);
+    const auto share = load_sums<T>(shift.share + j, count);
+    store(to + j,
+          Pair<T>{at::vec::fmadd(share.first, b.first - a.first, a.first),
+                  at::vec::fmadd(share.second, b.second - a.second, a.second)},
+          count);
+  });
+}
+
 template <typename T>
 void forward(const TokenShiftForward<T>& task) {
   const auto& shift = task.shift;
   for_blocks_of_time(shift, [&](int64_t, int64_t b, int64_t first, int64_t last) {
     for (int64_t t = first; t < last; t++) {
       const int64_t start = (b * shift.time + t) * shift.channels;
-      const T* before = earlier(shift, b, t);
-      for_blocks<T>(shift.channels, [&](int64_t j, int64_t count) {
-        const auto x = load(shift.x + start + j, count), other = load(before + j, count);
-        const auto share = load_sums<T>(shift.share + j, count);
-        store(task.y + start + j,
-              Pair<T>{at::vec::fmadd(share.first, other.first - x.first, x.first),
-                      at::vec::fmadd(share.second, other.second - x.second, x.second)},
-              count);
-      });
+      blend(shift, shift.x + start, earlier(shift, b, t), task.y + start);
     }
-  });
-}
-
-// d_x[t] = (1 - share) d_y[t] + share d_y[t + 1].
-template <typename T>
-void derive_x(const TokenShiftBackward<T>& task, int64_t b, int64_t t) {
-  using V = Vector<T>;
-  const auto& shift = task.shift;
-  const int64_t start = (b * shift.time + t) * shift.channels;
-  const bool is_last = t + 1 == shift.time;
-  for_blocks<T>(shift.channels, [&](int64_t j, int64_t count) {
-    const auto own = load(task.d_y + start + j, count);
-    const auto later =
-        is_last ? Pair<T>{V(0), V(0)} : load(task.d_y + start + shift.channels + j, count);
-    const auto share = load_sums<T>(shift.share + j, count);
-    store(task.d_x + start + j,
-          Pair<T>{at::vec::fmadd(share.first, later.first - own.first, own.first),
-                  at::vec::fmadd(share.second, later.second - own.second, own.second)},
-          count);
   });
 }
 
@@ -77,8 +65,11 @@ void backward(const TokenShiftBackward<T>& task) {
   const auto& shift = task.shift;
   const int64_t channels = shift.channels;
   for_blocks_of_time(shift, [&](int64_t block, int64_t b, int64_t first, int64_t last) {
-    if (task.d_x != nullptr) {
-      for (int64_t t = first; t < last; t++) derive_x(task, b, t);
+    for (int64_t t = first; task.d_x != nullptr && t < last; t++) {
+      // d_x[t] = (1 - share) d_y[t] + share d_y[t + 1]
+      const int64_t start = (b * shift.time + t) * channels;
+      const T* later = t + 1 == shift.time ? nullptr : task.d_y + start + channels;
+      blend(shift, task.d_y + start, later, task.d_x + start);
     }
     if (task.d_share == nullptr) return;
     auto* sums = task.partial_sums + block * channels;
