@@ -50,7 +50,8 @@ export function resumeSettings(
   for (const [name, value] of Object.entries(sources.settings ?? {})) {
     if (value !== undefined) own[name] = value;
   }
-  const given = { ...(preset ? presetNamed(preset, own) : {}), ...own } as Record<string, unknown>;
+  const form = { wavenet: stored.settings.wavenet, ...own };
+  const given: Record<string, unknown> = { ...(preset ? presetNamed(preset, form) : {}), ...own };
   if (typeof given.tokenizer === "string") given.tokenizer = tokenizerPath(given.tokenizer);
   // A number of epochs replaces a number of steps, as it would in a new run.
   const base: Partial<Settings> = { ...stored.settings };

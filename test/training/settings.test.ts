@@ -111,6 +111,7 @@ describe("the shakespeare preset", () => {
       settings: { wavenet: "previous" },
     });
     expect(resumed.settings).toEqual(stored.settings);
+    expect(resumeSettings(stored, { preset: "shakespeare" }).settings).toEqual(stored.settings);
   });
 });
 
